@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra"])]
+
+/// Plugins resolve these names in the program that loads them (see include/criu-plugin.h).
+let exported = [
+  "criu_get_image_dir", "print_on_level", "log_get_loglevel", "add_inventory_plugin",
+  "check_and_remove_inventory_plugin",
+]
+let exportForPlugins: [LinkerSetting] = [
+  .unsafeFlags(exported.flatMap { ["-Xlinker", "--export-dynamic-symbol=\($0)"] })
+]
+
+let package = Package(
+  name: "mooring",
+  products: [
+    .executable(name: "mooring", targets: ["MooringCLI"]),
+    .library(name: "Mooring", targets: ["Mooring"]),
+    .library(name: "MountTable", targets: ["MountTable"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+  ],
+  targets: [
+    // The edge of the edge: system calls, and the symbols that plugins call.
+    .target(name: "CMooring", cSettings: strictC),
+    .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
+    .systemLibrary(
+      name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+
+    // Pure: no system library, no root.
+    .target(name: "MountTable", swiftSettings: strict),
+    .target(name: "RestorePlan", dependencies: ["MountTable"], swiftSettings: strict),
+
+    // The edge.
+    .target(
+      name: "LinuxKernel",
+      dependencies: [
+        "MountTable", "RestorePlan", "CMooring", "CLibmount",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ], swiftSettings: strict),
+    .target(
+      name: "PluginHost",
+      dependencies: [
+        "MountTable", "LinuxKernel", "CMooring", .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
+    .target(
+      name: "CheckpointImages",
+      dependencies: [
+        "MountTable", "RestorePlan", "LinuxKernel", "CMooring", "CLibarchive",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ], swiftSettings: strict),
+
+    .target(
+      name: "Mooring",
+      dependencies: [
+        "MountTable", "RestorePlan", "LinuxKernel", "PluginHost", "CheckpointImages", "CMooring",
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
+    .executableTarget(
+      name: "MooringCLI",
+      dependencies: [
+        "Mooring", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict, linkerSettings: exportForPlugins),
+
+    .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+#include "mooring-calls.h"

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct MooringCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "mooring")
+}

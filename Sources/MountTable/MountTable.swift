@@ -1,0 +1,121 @@
+/// The mounts of one namespace as a tree, in the order in which they were read.
+///
+/// Built once and never changed; finding a mount, its parent and its children takes constant time.
+public struct MountTable: Sendable {
+  public let mounts: [Mount]
+  /// Where the namespace root stands in `mounts`.
+  public let rootIndex: Int
+  private let indexOfID: [MountID: Int]
+  private let firstChild: [Int32]
+  private let nextSibling: [Int32]
+
+  /// - Throws: `MountTableError` when the mounts are not one tree.
+  public init(_ mounts: [Mount]) throws(MountTableError) {
+    var indexOfID = [MountID: Int](minimumCapacity: mounts.count)
+    for (index, mount) in mounts.enumerated() {
+      guard indexOfID.updateValue(index, forKey: mount.id) == nil else {
+        throw .duplicateID(mount.id)
+      }
+    }
+    var root: Int?
+    var firstChild = [Int32](repeating: -1, count: mounts.count)
+    var nextSibling = firstChild
+    for (index, mount) in mounts.enumerated().reversed() {
+      guard let parent = indexOfID[mount.parent], parent != index else {
+        if let other = root { throw .severalRoots(mount.id, mounts[other].id) }
+        root = index
+        continue
+      }
+      nextSibling[index] = firstChild[parent]
+      firstChild[parent] = Int32(index)
+    }
+    guard let root else { throw mounts.isEmpty ? .empty : .cycle(mounts[0].id) }
+    self.mounts = mounts
+    self.rootIndex = root
+    self.indexOfID = indexOfID
+    self.firstChild = firstChild
+    self.nextSibling = nextSibling
+    let order = preorder
+    if order.count != mounts.count {
+      let reached = Set(order)
+      let lost = mounts.indices.first { !reached.contains($0) } ?? 0
+      throw .cycle(mounts[lost].id)
+    }
+    for mount in mounts where !mount.mountPoint.isNormal { throw .badMountPoint(mount.id) }
+    for index in order where index != root {
+      let mount = mounts[index]
+      let parent = mounts[indexOfID[mount.parent]!]
+      guard parent.mountPoint.contains(mount.mountPoint) else {
+        throw .outsideParent(mount.id, parent.id)
+      }
+    }
+  }
+
+  public var root: Mount { mounts[rootIndex] }
+
+  public subscript(id: MountID) -> Mount? { indexOfID[id].map { mounts[$0] } }
+
+  /// Where the mount with this ID stands in `mounts`.
+  public func index(of id: MountID) -> Int? { indexOfID[id] }
+
+  /// Where the parent of the mount at `index` stands; `nil` for the root.
+  public func parentIndex(of index: Int) -> Int? {
+    index == rootIndex ? nil : indexOfID[mounts[index].parent]
+  }
+
+  /// Where the children of the mount at `index` stand, in table order.
+  public func children(of index: Int) -> [Int] {
+    var found: [Int] = []
+    var child = firstChild[index]
+    while child >= 0 {
+      found.append(Int(child))
+      child = nextSibling[Int(child)]
+    }
+    return found
+  }
+
+  /// Parents before children, children in table order.
+  public var preorder: [Int] {
+    var order: [Int] = []
+    order.reserveCapacity(mounts.count)
+    var stack = [rootIndex]
+    while let index = stack.popLast() {
+      order.append(index)
+      stack.append(contentsOf: children(of: index).reversed())
+    }
+    return order
+  }
+}
+
+/// Why a list of mounts is not a mount table.
+public enum MountTableError: Error, Hashable, Sendable, CustomStringConvertible {
+  case empty
+  case duplicateID(MountID)
+  case severalRoots(MountID, MountID)
+  case cycle(MountID)
+  case badMountPoint(MountID)
+  case outsideParent(MountID, MountID)
+
+  public var description: String {
+    switch self {
+    case .empty: "the table has no mounts"
+    case .duplicateID(let id): "the mount ID \(id) occurs twice"
+    case .severalRoots(let one, let other):
+      "mounts \(one) and \(other) both have a parent that is not in the table"
+    case .cycle(let id): "mount \(id) is its own ancestor"
+    case .badMountPoint(let id): "the mount point of mount \(id) is not a normal absolute path"
+    case .outsideParent(let id, let parent):
+      "the mount point of mount \(id) is not below that of its parent, mount \(parent)"
+    }
+  }
+}
+
+extension MountTable: Hashable {
+  public static func == (left: MountTable, right: MountTable) -> Bool { left.mounts == right.mounts }
+  public func hash(into hasher: inout Hasher) { hasher.combine(mounts) }
+}
+
+extension MountTable: Codable {
+  public init(from decoder: any Decoder) throws { try self.init([Mount](from: decoder)) }
+  public func encode(to encoder: any Encoder) throws { try mounts.encode(to: encoder) }
+}
