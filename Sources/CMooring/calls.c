@@ -1,1 +1,215 @@
 #include "mooring-calls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#define SYS_listmount 458
+#endif
+
+static long result(long value)
+{
+	return value < 0 ? -errno : value;
+}
+
+long mooring_open_tree(int dirfd, const char *path, unsigned flags)
+{
+	return result(syscall(SYS_open_tree, dirfd, path, flags));
+}
+
+long mooring_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags)
+{
+	return result(syscall(SYS_move_mount, from, from_path, to, to_path, flags));
+}
+
+long mooring_fsopen(const char *type, unsigned flags)
+{
+	return result(syscall(SYS_fsopen, type, flags));
+}
+
+long mooring_fsconfig(int fd, unsigned command, const char *key, const char *value, int aux)
+{
+	return result(syscall(SYS_fsconfig, fd, command, key, value, aux));
+}
+
+long mooring_fsmount(int fd, unsigned flags, unsigned attributes)
+{
+	return result(syscall(SYS_fsmount, fd, flags, attributes));
+}
+
+long mooring_fspick(int dirfd, const char *path, unsigned flags)
+{
+	return result(syscall(SYS_fspick, dirfd, path, flags));
+}
+
+long mooring_mount_setattr(int dirfd, const char *path, unsigned flags, uint64_t set, uint64_t clear,
+			   uint64_t propagation, int userns)
+{
+	struct {
+		uint64_t set, clear, propagation, userns;
+	} attributes = { set, clear, propagation, userns < 0 ? 0 : (uint64_t)userns };
+
+	return result(syscall(SYS_mount_setattr, dirfd, path, flags, &attributes, sizeof(attributes)));
+}
+
+long mooring_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+	struct {
+		uint64_t flags, mode, resolve;
+	} how = { flags, mode, resolve };
+
+	return result(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+}
+
+long mooring_umount2(const char *path, int flags)
+{
+	return result(umount2(path, flags));
+}
+
+long mooring_pivot_root(const char *new_root, const char *put_old)
+{
+	return result(syscall(SYS_pivot_root, new_root, put_old));
+}
+
+long mooring_mount(const char *source, const char *target, const char *type, unsigned long flags,
+		   const char *data)
+{
+	return result(mount(source, target, type, flags, data));
+}
+
+long mooring_fork(void)
+{
+	return result(fork());
+}
+
+long mooring_unshare(int flags)
+{
+	return result(unshare(flags));
+}
+
+long mooring_setns(int fd, int type)
+{
+	return result(setns(fd, type));
+}
+
+long mooring_pidfd_open(pid_t pid, unsigned flags)
+{
+	return result(syscall(SYS_pidfd_open, pid, flags));
+}
+
+long mooring_close_range(unsigned first, unsigned last, unsigned flags)
+{
+	return result(syscall(SYS_close_range, first, last, flags));
+}
+
+long mooring_prctl(int option, unsigned long argument)
+{
+	return result(prctl(option, argument, 0, 0, 0));
+}
+
+long mooring_sethostname(const char *name, size_t length)
+{
+	return result(sethostname(name, length));
+}
+
+long mooring_setdomainname(const char *name, size_t length)
+{
+	return result(setdomainname(name, length));
+}
+
+long mooring_ioctl_u64(int fd, unsigned long request, uint64_t *value)
+{
+	return result(ioctl(fd, request, value));
+}
+
+long mooring_ioctl(int fd, unsigned long request)
+{
+	return result(ioctl(fd, request));
+}
+
+void mooring_exit(int status)
+{
+	_exit(status);
+}
+
+enum { MOST_FDS = 16 };
+
+long mooring_send(int socket, const void *bytes, size_t length, const int *fds, size_t count)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(MOST_FDS * sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { (void *)bytes, length };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	long sent;
+
+	if (count > MOST_FDS)
+		return -EINVAL;
+	if (count > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+	}
+	do
+		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return result(sent);
+}
+
+long mooring_receive(int socket, void *bytes, size_t room, int *fds, size_t *count)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(MOST_FDS * sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { bytes, room };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	size_t found = 0, wanted = *count;
+	long got;
+
+	*count = 0;
+	do
+		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (found < wanted)
+				fds[found++] = fd;
+			else
+				close(fd);
+		}
+	}
+	*count = found;
+	if (message.msg_flags & MSG_TRUNC)
+		return -EMSGSIZE;
+	return got;
+}
+
+long mooring_listmount(const struct mooring_mnt_id_req *request, uint64_t *ids, size_t count)
+{
+	return result(syscall(SYS_listmount, request, ids, count, 0));
+}
+
+long mooring_statmount(const struct mooring_mnt_id_req *request, void *buffer, size_t size)
+{
+	return result(syscall(SYS_statmount, request, buffer, size, 0));
+}

@@ -111,7 +111,9 @@ public enum MountTableError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension MountTable: Hashable {
-  public static func == (left: MountTable, right: MountTable) -> Bool { left.mounts == right.mounts }
+  public static func == (left: MountTable, right: MountTable) -> Bool {
+    left.mounts == right.mounts
+  }
   public func hash(into hasher: inout Hasher) { hasher.combine(mounts) }
 }
 

@@ -1,0 +1,63 @@
+import CMooring
+import Glibc
+import MountTable
+import SystemPackage
+
+/// A file descriptor that closes itself.
+public struct Descriptor: ~Copyable, Sendable {
+  /// The number, for calls that take one; valid as long as this value lives.
+  public let number: CInt
+
+  /// Takes over a descriptor; nobody else may close it.
+  public init(owning number: CInt) { self.number = number }
+
+  deinit { _ = Glibc.close(number) }
+
+  /// Gives the descriptor away; the caller closes it.
+  public consuming func release() -> CInt {
+    let number = self.number
+    discard self
+    return number
+  }
+
+  /// Opens `path` below `directory`, or below the working directory where that is `nil`.
+  ///
+  /// The corresponding system call is `openat`; `O_CLOEXEC` is always set.
+  public static func open(
+    _ path: [UInt8], below directory: CInt? = nil, flags: CInt, mode: mode_t = 0
+  ) throws(SystemCallFailure) -> Descriptor {
+    let opened = withPath(path) { (bytes: UnsafePointer<CChar>) -> Int in
+      while true {
+        let fd = Glibc.openat(directory ?? AT_FDCWD, bytes, flags | O_CLOEXEC, mode)
+        if fd >= 0 { return Int(fd) }
+        if Glibc.errno != EINTR { return -Int(Glibc.errno) }
+      }
+    }
+    return Descriptor(owning: CInt(try checked(opened, "open", quoted(path))))
+  }
+
+  public static func open(_ path: String, flags: CInt, mode: mode_t = 0) throws(SystemCallFailure)
+    -> Descriptor
+  { try open(Array(path.utf8), flags: flags, mode: mode) }
+
+  /// A second descriptor for the same open file (`F_DUPFD_CLOEXEC`).
+  public func duplicate() throws(SystemCallFailure) -> Descriptor {
+    let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
+    return Descriptor(
+      owning: CInt(
+        try checked(copy < 0 ? -Int(Glibc.errno) : Int(copy), "fcntl", "F_DUPFD_CLOEXEC")))
+  }
+}
+
+/// Calls `body` with the bytes as a C string; they must hold no NUL.
+@inline(__always)
+public func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
+  withUnsafeTemporaryAllocation(of: CChar.self, capacity: path.count + 1) { buffer in
+    for (index, byte) in path.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+    buffer[path.count] = 0
+    return body(UnsafePointer(buffer.baseAddress!))
+  }
+}
+
+/// A path for a message: in quotes, escaped.
+public func quoted(_ path: [UInt8]) -> String { "\"\(KernelString(path))\"" }
