@@ -26,6 +26,9 @@ public struct Mount: Hashable, Sendable, Codable {
   public var uniqueID: UInt64?
   /// The mapping of an idmapped mount (`statmount`, Linux 6.15); `nil` where there is none.
   public var idMapping: IDMapping?
+  /// Whether the peer group has members outside the container (seen in the dumping engine's
+  /// namespace); a restore joins it there.
+  public var isPeerGroupOutside = false
   /// Whether the mount shows a file rather than a directory; `nil` where nobody looked.
   public var isFile: Bool?
   /// What an image says about the mount's origin outside; `nil` for facts of a kernel.

@@ -1,0 +1,81 @@
+import MountTable
+
+/// What a mount is to a dump: how the restore will come by it.
+public enum MountKind: Hashable, Sendable, Codable {
+  /// The root of the namespace: a clone of `--root`.
+  case namespaceRoot
+  /// Shows a file system that the restore makes anew.
+  case newSuperblock
+  /// Shows a part of a file system that another mount of the table stands for.
+  case bind(of: MountID)
+  /// A device the user gave a key for.
+  case device(KernelString)
+  /// From outside, under a key of the user's.
+  case externalByKey(KernelString)
+  /// From outside: seen in the engine's own namespace at `path`.
+  case externalDetected(path: MountPath)
+  /// From outside: a plugin answered for it.
+  case externalByPlugin(String)
+  /// A file of one of the container's own namespaces (nsfs).
+  case namespaceFile(NamespaceKind)
+  case unsupported
+
+  public var isExternal: Bool {
+    switch self {
+    case .device, .externalByKey, .externalDetected, .externalByPlugin: true
+    default: false
+    }
+  }
+}
+
+extension MountKind: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .namespaceRoot: "root"
+    case .newSuperblock: "new"
+    case .bind(let id): "bind of \(id)"
+    case .device(let key): "device \(key)"
+    case .externalByKey(let key): "external \(key)"
+    case .externalDetected(let path): "external from \(path)"
+    case .externalByPlugin(let name): "external by plugin \(name)"
+    case .namespaceFile(let kind): "namespace file (\(kind.rawValue))"
+    case .unsupported: "unsupported"
+    }
+  }
+}
+
+/// A table with the kind of each of its mounts, and all problems at once.
+public struct Classification: Sendable {
+  public var table: MountTable
+  /// One kind a mount, in table order.
+  public var kinds: [MountKind]
+  public var findings: [Finding]
+
+  public var problems: [Finding] { findings.filter { $0.severity == .problem } }
+
+  /// The superblocks whose content the dump saves: memory file systems that are made anew.
+  public var savedDevices: Set<DeviceNumber> {
+    var devices: Set<DeviceNumber> = []
+    for (index, kind) in kinds.enumerated() where kind == .newSuperblock {
+      let mount = table.mounts[index]
+      if case .memory = FileSystemKind(mount.fileSystem) { devices.insert(mount.device) }
+    }
+    return devices
+  }
+
+  /// The table as an image holds it: each external mount with its mooring.
+  public func moored(isFile: (Mount) -> Bool?) -> [Mount] {
+    zip(table.mounts, kinds).map { mount, kind in
+      var saved = mount
+      saved.isFile = isFile(mount) ?? mount.isFile
+      switch kind {
+      case .device(let key): saved.mooring = .device(key)
+      case .externalByKey(let key): saved.mooring = .key(key)
+      case .externalDetected(let path): saved.mooring = .detected(path: path)
+      case .externalByPlugin: saved.mooring = .plugin(isFile: saved.isFile)
+      default: break
+      }
+      return saved
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import MountTable
+
+extension Classifier {
+  /// The table without the mounts of `--skip-mnt` and what is mounted on them.
+  func withoutSkipped(_ table: MountTable, _ findings: inout [Finding]) -> MountTable {
+    guard !options.skipped.isEmpty else { return table }
+    let skipped = Set(options.skipped)
+    var matched: Set<MountPath> = []
+    var isLeftOut = [Bool](repeating: false, count: table.mounts.count)
+    for index in table.preorder where index != table.rootIndex {
+      let mount = table.mounts[index]
+      if skipped.contains(mount.mountPoint) {
+        isLeftOut[index] = true
+        matched.insert(mount.mountPoint)
+      } else if let parent = table.parentIndex(of: index), isLeftOut[parent] {
+        isLeftOut[index] = true
+        findings.append(
+          Finding(
+            "left out with the mount it is mounted on (--skip-mnt)", severity: .note, on: mount))
+      }
+    }
+    for path in options.skipped where !matched.contains(path) {
+      findings.append(
+        Finding(
+          "--skip-mnt \(path) names a path at which nothing is mounted",
+          cures: ["leave the option out"]))
+    }
+    let kept = zip(table.mounts, isLeftOut).filter { !$0.1 }.map(\.0)
+    // What is left is closed under "parent of", so it is a tree still.
+    return (try? MountTable(kept)) ?? table
+  }
+
+  /// `--external 'mnt[/path]:KEY'` and `'dev[M/N]:KEY'`.
+  func takeMappings(
+    _ table: MountTable, _ kinds: inout [MountKind?], _ findings: inout [Finding]
+  ) {
+    let keyOfPath = options.keyOfPath
+    var candidates: [MountPath: [Int]] = [:]
+    if !keyOfPath.isEmpty {
+      for (index, mount) in table.mounts.enumerated()
+      where index != table.rootIndex && keyOfPath[mount.mountPoint] != nil {
+        candidates[mount.mountPoint, default: []].append(index)
+      }
+    }
+    for (path, key) in keyOfPath.sorted(by: { $0.key < $1.key }) {
+      let here = candidates[path] ?? []
+      // Of several mounts at one place the mapping means those that need one, else the topmost.
+      let needy = here.filter {
+        let mount = table.mounts[$0]
+        return !(FileSystemKind(mount.fileSystem).canBeMade && mount.root.isRoot)
+      }
+      let top = here.filter { index in
+        !here.contains { table.parentIndex(of: $0) == index }
+      }
+      let chosen = needy.isEmpty ? top : needy
+      for index in chosen { kinds[index] = .externalByKey(key) }
+      if chosen.isEmpty {
+        findings.append(
+          Finding(
+            "--external 'mnt[\(path)]:\(key)' names a path at which nothing is mounted",
+            cures: ["leave the option out, or correct the path"]))
+      }
+    }
+    for (device, key) in options.keyOfDevice.sorted(by: { $0.key < $1.key }) {
+      var isMatched = false
+      for (index, mount) in table.mounts.enumerated()
+      where mount.device == device && index != table.rootIndex {
+        isMatched = true
+        if mount.root.isRoot && kinds[index] == nil { kinds[index] = .device(key) }
+      }
+      if !isMatched {
+        findings.append(
+          Finding(
+            "--external 'dev[\(device.major)/\(device.minor)]:\(key)' names a device that no mount "
+              + "of the container shows", cures: ["leave the option out, or correct the numbers"]))
+      }
+    }
+  }
+
+  /// Masters and peers that lie outside the table: allowed where the mount comes from outside itself.
+  func checkPropagation(_ result: inout Classification) {
+    let table = result.table
+    let groups = Set(table.mounts.compactMap(\.peerGroup))
+    for (index, mount) in table.mounts.enumerated() {
+      let origin = anchor(of: index, in: result)
+      let comesFromOutside = result.kinds[origin].isExternal || origin == table.rootIndex
+      if let master = mount.master, !groups.contains(master), !comesFromOutside,
+        result.kinds[origin] != .unsupported
+      {
+        result.findings.append(
+          Finding(
+            "it receives mounts from peer group \(master), of which the container has no mount",
+            on: mount,
+            cures: [
+              "look for its master outside: --external 'mnt[]:m'", "map it: \(mapping(mount))",
+            ]))
+      }
+      if let group = mount.peerGroup, host?.hasGroup(group) == true, mount.mooring == nil,
+        !comesFromOutside, result.kinds[origin] != .unsupported
+      {
+        result.findings.append(
+          Finding(
+            "it shares mounts with peer group \(group), which has members outside the container",
+            on: mount,
+            cures: [
+              "look for its peers outside: --external 'mnt[]:s'", "map it: \(mapping(mount))",
+            ]))
+      }
+    }
+    if let host {
+      result.table =
+        (try? MountTable(
+          table.mounts.map { mount in
+            var marked = mount
+            if let group = mount.peerGroup, host.hasGroup(group) {
+              marked.isPeerGroupOutside = true
+            }
+            return marked
+          })) ?? table
+    }
+  }
+
+  /// The mount that stands for the superblock of the mount at `index`.
+  func anchor(of index: Int, in result: Classification) -> Int {
+    if case .bind(let id) = result.kinds[index], let anchor = result.table.index(of: id) {
+      return anchor
+    }
+    return index
+  }
+}
