@@ -1,0 +1,143 @@
+import MountTable
+
+extension RestorePlanner {
+  /// Everything that can be known to fail before anything is changed.
+  mutating func checkRequest() {
+    checkRoot()
+    checkKeys()
+    checkGroups()
+    for (index, kind) in kinds.enumerated() where kind == .unsupported {
+      let mount = table.mounts[index]
+      if !findings.contains(where: { $0.mount == mount.id && $0.severity == .problem }) {
+        findings.append(Finding("nothing explains this mount", on: mount))
+      }
+    }
+    for mount in table.mounts
+    where mount.isRootDeleted && !mount.root.isNormal && !mount.root.isRoot {
+      findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
+    }
+    for (index, mount) in table.mounts.enumerated() {
+      let anchor = anchorIndex(of: index)
+      guard anchor != index || kinds[index] == .newSuperblock else { continue }
+      guard let rest = mount.root.relative(to: anchors[anchor]?.shown ?? .root) else { continue }
+      let names = rest.split(separator: 0x2F, omittingEmptySubsequences: false)
+      if !rest.isEmpty, names.contains(where: { $0.isEmpty || $0 == [0x2E] || $0 == [0x2E, 0x2E] })
+      {
+        findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
+      }
+    }
+  }
+
+  private mutating func checkRoot() {
+    let mount = table.root
+    if request.root == nil {
+      let isSaved = request.archivedDevices.contains(mount.device)
+      guard case .memory = FileSystemKind(mount.fileSystem), isSaved else {
+        findings.append(
+          Finding(
+            "the images hold no content for the root of the container", on: mount,
+            cures: ["name the directory that becomes the root: -r DIR"]))
+        return
+      }
+      if !mount.root.isRoot {
+        findings.append(
+          Finding(
+            "the root shows only \"\(mount.root)\" of its file system", on: mount,
+            cures: ["name the directory that becomes the root: -r DIR"]))
+      }
+      return
+    }
+    if let host = hostMounts, let root = request.root {
+      for below in host.table.mounts
+      where below.mountPoint != root && root.contains(below.mountPoint) {
+        findings.append(
+          Finding(
+            "on the host, something is mounted at \(below.mountPoint), below --root; the restore "
+              + "would not show it", severity: .note,
+            cures: ["unmount it, or bind --root elsewhere without it"]))
+      }
+      if mount.master != nil || mount.peerGroup.map({ groups[$0]?.isOutside ?? false }) ?? false {
+        noteIfPrivate(root, mount, severity: .note)
+      }
+    }
+  }
+
+  private mutating func checkKeys() {
+    let pathOfKey = request.options.pathOfKey
+    let pathOfDeviceKey = request.options.pathOfDeviceKey
+    var used: Set<KernelString> = []
+    for (index, kind) in kinds.enumerated() {
+      let mount = table.mounts[index]
+      switch kind {
+      case .externalByKey(let key):
+        used.insert(key)
+        guard let path = pathOfKey[key] else {
+          findings.append(
+            Finding(
+              "it came from outside under the key \(key), and nothing says what that is here",
+              on: mount, cures: ["name it: --external 'mnt[\(key)]:/host/path'"]))
+          continue
+        }
+        checkOutsideGroup(index, path)
+      case .externalDetected(let path): checkOutsideGroup(index, path)
+      case .device(let key):
+        used.insert(key)
+        if pathOfDeviceKey[key] == nil {
+          findings.append(
+            Finding(
+              "its device has the key \(key), and nothing says which that is here", on: mount,
+              cures: ["name it: --external 'dev[\(key)]:/dev/…'"]))
+        }
+      default: break
+      }
+    }
+    for key in Set(pathOfKey.keys).union(pathOfDeviceKey.keys).sorted() where !used.contains(key) {
+      findings.append(
+        Finding(
+          "no external mount of the images has the key \(key)",
+          cures: ["leave the option out, or correct the key"]))
+    }
+  }
+
+  private mutating func checkOutsideGroup(_ index: Int, _ path: MountPath) {
+    let mount = table.mounts[index]
+    let needsPeer = mount.peerGroup.map { groups[$0]?.isOutside ?? false } ?? false
+    let needsMaster = mount.master.map { groups[$0] == nil } ?? false
+    if needsPeer || needsMaster { noteIfPrivate(path, mount, severity: .problem) }
+  }
+
+  private mutating func noteIfPrivate(_ path: MountPath, _ mount: Mount, severity: Finding.Severity)
+  {
+    guard let here = hostMounts?.mount(showing: path), here.peerGroup == nil, here.master == nil
+    else { return }
+    findings.append(
+      Finding(
+        "it received mounts from outside, and what it is taken from here, \(path), is private",
+        severity: severity, on: mount,
+        cures: ["share it on the host first: mount --make-shared \(here.mountPoint)"]))
+  }
+
+  private mutating func checkGroups() {
+    if let group = groups.circularGroup {
+      findings.append(
+        Finding("the images are wrong: peer group \(group) is among its own masters"))
+    }
+    for (id, group) in groups.groups.sorted(by: { $0.key < $1.key }) where !group.isOutside {
+      var mounts = group.members + group.plainSlaves
+      for slave in group.slaveGroups { mounts += groups[slave]?.members ?? [] }
+      let anchor = anchorIndex(of: mounts[0])
+      for index in mounts where anchorIndex(of: index) != anchor {
+        let mount = table.mounts[index]
+        let isSameSuperblock = mount.device == table.mounts[mounts[0]].device
+        findings.append(
+          Finding(
+            isSameSuperblock
+              ? "peer group \(id) joins it with mount \(table.mounts[mounts[0]].id), and both come "
+                + "from outside separately; no mount of the container shows a root wide enough"
+              : "the images are wrong: peer group \(id) has mounts of several file systems",
+            on: mount))
+        break
+      }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import MountTable
+
+extension RestorePlanner {
+  /// Gives the mount in the slot the propagation that the table says.
+  mutating func setPropagation(_ index: Int, _ slot: Slot) {
+    let mount = table.mounts[index]
+    if mount.isUnbindable {
+      steps.append(.setPropagation(slot, .unbindable))
+    } else if let id = mount.peerGroup, let group = groups[id] {
+      if group.isOutside {
+        joinOutside(index, slot)
+      } else if exemplars[id] != nil {
+        steps.append(.joinGroup(of: ensureExemplar(id), slot))
+        useExemplar(id)
+      } else {
+        found(group, index, slot)
+      }
+    } else if let master = mount.master {
+      if groups[master] != nil {
+        joinAsSlave(of: master, index, slot)
+      } else {
+        joinOutside(index, slot)
+        if hasPeersOutside(index) { steps.append(.setPropagation(slot, .slave)) }
+      }
+    }
+  }
+
+  /// The slot becomes the first of its group: slave of the group's master, and shared.
+  private mutating func found(_ group: PeerGroups.Group, _ index: Int, _ slot: Slot) {
+    if let master = group.master {
+      if groups[master] != nil {
+        joinAsSlave(of: master, index, slot)
+      } else if hasPeersOutside(index) {
+        joinOutside(index, slot)
+        steps.append(.setPropagation(slot, .slave))
+      }
+    }
+    steps.append(.setPropagation(slot, .shared))
+  }
+
+  private mutating func joinAsSlave(of master: PeerGroupID, _ index: Int, _ slot: Slot) {
+    if groups[master]!.isOutside {
+      guard hasPeersOutside(index) else { return }
+      joinOutside(index, slot)
+    } else {
+      steps.append(.joinGroup(of: ensureExemplar(master), slot))
+      useExemplar(master)
+    }
+    steps.append(.setPropagation(slot, .slave))
+  }
+
+  private mutating func joinOutside(_ index: Int, _ slot: Slot) {
+    guard hasPeersOutside(index), let source = source(of: anchorIndex(of: index)) else { return }
+    if case .plugin = source { return }
+    steps.append(.joinGroupOutside(source, mount: table.mounts[index].id, slot))
+  }
+
+  /// A chain of masters is made from its top down; a loop, since it may be long.
+  private mutating func ensureExemplar(_ id: PeerGroupID) -> Slot {
+    var chain: [PeerGroupID] = []
+    var current: PeerGroupID? = id
+    while let group = current, let exemplar = exemplars[group], exemplar.slot == nil {
+      chain.append(group)
+      current = groups[group]!.master
+    }
+    for group in chain.reversed() {
+      let first = groups[group]!.members[0]
+      let anchor = anchorIndex(of: first)
+      let origin = ensureAnchor(anchor)
+      let slot = newSlot()
+      steps.append(.clone(of: origin, path: "", mount: table.mounts[first].id, into: slot))
+      exemplars[group]!.slot = slot
+      found(groups[group]!, first, slot)
+      useAnchor(anchor)
+    }
+    return exemplars[id]!.slot!
+  }
+
+  private mutating func useExemplar(_ id: PeerGroupID) {
+    exemplars[id]!.uses -= 1
+    if exemplars[id]!.uses == 0, let slot = exemplars[id]!.slot {
+      exemplars[id]!.slot = nil
+      release(slot)
+    }
+  }
+
+  /// Exemplars that late mounts will need: after the pivot there is nothing left to clone from.
+  mutating func makeRemainingExemplars() {
+    for id in exemplars.keys.sorted() where exemplars[id]!.uses > 0 && exemplars[id]!.slot == nil {
+      _ = ensureExemplar(id)
+    }
+  }
+
+  /// After the pivot: the root, and everything that hangs on a group outside.
+  mutating func joinLateGroups() {
+    for index in late {
+      guard let slot = mountSlots[index] else { continue }
+      setPropagation(index, slot)
+      mountSlots[index] = nil
+      release(slot)
+    }
+  }
+
+  /// Whether what the restore takes from outside for this mount is in a peer group, or a slave: else
+  /// there is nothing to join. (Findings have refused it already where that matters.)
+  func hasPeersOutside(_ index: Int) -> Bool {
+    guard let path = outsidePath(of: index), let hostMounts else { return true }
+    guard let mount = hostMounts.mount(showing: path) else { return false }
+    return mount.peerGroup != nil || mount.master != nil
+  }
+
+  func outsidePath(of index: Int) -> MountPath? {
+    switch source(of: anchorIndex(of: index)) {
+    case .root: request.root
+    case .path(let path): path
+    default: nil
+    }
+  }
+}

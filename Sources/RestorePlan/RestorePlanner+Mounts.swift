@@ -1,0 +1,158 @@
+import MountTable
+
+extension RestorePlanner {
+  /// A slot that holds this mount, detached, with its attributes.
+  mutating func materialise(_ index: Int) -> Slot {
+    let mount = table.mounts[index]
+    let anchor = anchorIndex(of: index)
+    let origin = ensureAnchor(anchor)
+    if anchors[anchor]!.isDirect {
+      let isOurs = kinds[anchor] == .newSuperblock && !hasContent(table.mounts[anchor])
+      if !isOurs { setAttributes(mount, origin, always: isTakenFromOutside(anchor)) }
+      return origin
+    }
+    if mount.isRootDeleted, let deleted = anchors[anchor]!.deleted[mount.root],
+      let placeholder = deleted.slot
+    {
+      anchors[anchor]!.deleted[mount.root]!.uses -= 1
+      if deleted.uses == 1 {
+        anchors[anchor]!.deleted[mount.root]!.slot = nil
+        let slot = clone(of: placeholder, path: [], mount)
+        release(placeholder)
+        return slot
+      }
+      return clone(of: placeholder, path: [], mount)
+    }
+    let path = mount.root.relative(to: anchors[anchor]!.shown) ?? []
+    if case .controlGroup = FileSystemKind(mount.fileSystem), !path.isEmpty {
+      steps.append(.makeControlGroup(in: origin, path: KernelString(path)))
+    }
+    return clone(of: origin, path: path, mount)
+  }
+
+  private mutating func clone(of origin: Slot, path: [UInt8], _ mount: Mount) -> Slot {
+    let slot = newSlot()
+    steps.append(.clone(of: origin, path: KernelString(path), mount: mount.id, into: slot))
+    setAttributes(mount, slot, always: false)
+    return slot
+  }
+
+  private mutating func setAttributes(_ mount: Mount, _ slot: Slot, always: Bool) {
+    if always || mount.attributes != MountAttributes() {
+      steps.append(.setAttributes(slot, mount.attributes))
+    }
+  }
+
+  private func isTakenFromOutside(_ anchor: Int) -> Bool {
+    switch kinds[anchor] {
+    case .namespaceRoot: request.root != nil
+    case .externalByKey, .externalDetected, .externalByPlugin: true
+    default: false
+    }
+  }
+
+  private func hasContent(_ mount: Mount) -> Bool { request.archivedDevices.contains(mount.device) }
+
+  /// Makes or takes what the anchor stands for, once.
+  mutating func ensureAnchor(_ index: Int) -> Slot {
+    if let slot = anchors[index]!.slot { return slot }
+    let mount = table.mounts[index]
+    let slot = newSlot()
+    anchors[index]!.slot = slot
+    let isDirect = anchors[index]!.isDirect
+    if let source = source(of: index) {
+      outside.append(.takeFromOutside(source, mount: mount.id, into: slot))
+      if !isDirect {
+        steps.append(.setAttributes(slot, MountAttributes()))
+        steps.append(.stage(slot))
+      }
+    } else if case .namespaceFile(let kind) = kinds[index] {
+      steps.append(.cloneNamespaceFile(kind, mount: mount.id, into: slot))
+      if !isDirect { steps.append(.stage(slot)) }
+    } else {
+      let content = hasContent(mount)
+      var new = newFileSystem(mount, kinds[index])
+      let flags = new.flags
+      if content { new.flags.remove(.readOnly) }
+      let attributes = isDirect && !content ? mount.attributes : MountAttributes()
+      steps.append(.createFileSystem(new, attributes: attributes, mount: mount.id, into: slot))
+      if !isDirect { steps.append(.stage(slot)) }
+      makePlaceholders(index, slot)
+      if content { steps.append(.unpack(mount.device, into: slot)) }
+      if new.flags != flags { steps.append(.setSuperblockFlags(slot, flags)) }
+      return slot
+    }
+    makePlaceholders(index, slot)
+    return slot
+  }
+
+  /// Files and directories that were unlinked are made before the content comes, which may hold
+  /// another one of the same name.
+  private mutating func makePlaceholders(_ index: Int, _ origin: Slot) {
+    for (root, deleted) in anchors[index]!.deleted.sorted(by: { $0.key < $1.key }) {
+      guard let path = root.relative(to: anchors[index]!.shown) else { continue }
+      let placeholder = newSlot()
+      steps.append(
+        .makePlaceholder(in: origin, path: KernelString(path), isFile: deleted.isFile))
+      steps.append(
+        .clone(
+          of: origin, path: KernelString(path), mount: table.mounts[index].id, into: placeholder))
+      steps.append(.stage(placeholder))
+      steps.append(.removePlaceholder(in: origin, path: KernelString(path)))
+      anchors[index]!.deleted[root]!.slot = placeholder
+    }
+  }
+
+  /// Where the anchor's mount is taken from, where it lies outside.
+  func source(of index: Int) -> OutsideSource? {
+    let mount = table.mounts[index]
+    switch kinds[index] {
+    case .namespaceRoot: return request.root == nil ? nil : .root
+    case .externalByKey(let key): return request.options.pathOfKey[key].map { .path($0) }
+    case .externalDetected(let path): return .path(path)
+    case .externalByPlugin: return .plugin(expectsFile: mount.isFile)
+    default: return nil
+    }
+  }
+
+  private func newFileSystem(_ mount: Mount, _ kind: MountKind) -> NewFileSystem {
+    var source = mount.source
+    if case .device(let key) = kind, let path = request.options.pathOfDeviceKey[key] {
+      source = KernelString(path.bytes)
+    }
+    var parameters = mount.superblockOptions.bytes.split(separator: 0x2C).map {
+      KernelString(Array($0))
+    }
+    var flags = mount.superblockFlags
+    switch mount.fileSystem.description {
+    case "tmpfs", "ramfs", "devpts", "proc":
+      if let mapping = request.namespaces.mapping {
+        parameters = parameters.map { mapping.translatingOwner($0) }
+      }
+    case "sysfs", "mqueue", "cgroup", "cgroup2": break
+    default:
+      if case .single = FileSystemKind(mount.fileSystem) {
+        // There is one of it: its options are what they are, and asking for other flags is EBUSY.
+        parameters = []
+        flags = []
+      }
+    }
+    return NewFileSystem(
+      type: mount.fileSystem, source: source, parameters: parameters, flags: flags)
+  }
+}
+
+extension IDMapping {
+  /// `uid=N` and `gid=N` as a process inside the user namespace must say them; mountinfo shows them
+  /// as the engine's namespace sees them.
+  func translatingOwner(_ parameter: KernelString) -> KernelString {
+    let text = parameter.description
+    for (prefix, ranges) in [("uid=", users), ("gid=", groups)] where text.hasPrefix(prefix) {
+      guard let id = UInt32(text.dropFirst(prefix.count)) else { continue }
+      for range in ranges where id >= range.outside && id - range.outside < range.count {
+        return KernelString(prefix + String(range.inside + (id - range.outside)))
+      }
+    }
+    return parameter
+  }
+}

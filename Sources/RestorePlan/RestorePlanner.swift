@@ -1,0 +1,274 @@
+import MountTable
+
+/// What a restore is asked to do.
+public struct RestoreRequest: Sendable {
+  public var table: MountTable
+  public var namespaces: ContainerNamespaces
+  /// Superblocks whose content the images hold.
+  public var archivedDevices: Set<DeviceNumber>
+  public var options: MountOptions
+  /// The directory that becomes the root, resolved; `nil` to build the root from the images.
+  public var root: MountPath?
+  /// The mounts of the engine's own namespace.
+  public var host: MountTable?
+  /// How many descriptors a process may have open.
+  public var descriptorLimit: Int
+
+  public init(
+    table: MountTable, namespaces: ContainerNamespaces = .init(),
+    archivedDevices: Set<DeviceNumber> = [], options: MountOptions = .init(),
+    root: MountPath? = nil, host: MountTable? = nil, descriptorLimit: Int = 1_000_000
+  ) {
+    self.table = table
+    self.namespaces = namespaces
+    self.archivedDevices = archivedDevices
+    self.options = options
+    self.root = root
+    self.host = host
+    self.descriptorLimit = descriptorLimit
+  }
+
+  /// Decides the whole restore; problems stand in the plan's findings. Pure, O(n log n).
+  public func plan() -> RestorePlan {
+    // Nobody is asked when an image is read, so nothing is thrown.
+    let classification =
+      (try? Classifier(options: imageOptions, namespaces: namespaces).classify(table))
+      ?? Classification(table: table, kinds: [], findings: [])
+    var planner = RestorePlanner(self, classification)
+    return planner.plan()
+  }
+
+  /// At restore only what leaves mounts out, or lets them be made, matters to the classification.
+  private var imageOptions: MountOptions {
+    var kept = MountOptions()
+    kept.skipped = options.skipped
+    kept.enabledFileSystems = options.enabledFileSystems
+    return kept
+  }
+}
+
+/// Turns a classified table into steps.
+///
+/// | phase | steps |
+/// |---|---|
+/// | outside | clones of the root, of mapped paths, of what plugins mount |
+/// | tree | a walk from the root down. Each superblock is made, filled and staged when it is first needed; each mount is cloned from there, given its attributes and attached while everything is private; children with deeper mount points first, what covers the mount itself last |
+/// | groups | after the last child of a mount: it joins its peer group, is made slave, shared or unbindable. Nothing is mounted on it or on a peer of it any more, so nothing spreads |
+/// | pivot | `pivot_root`; the old tree and the staging area go |
+/// | late groups | what joins a group outside, and what hangs on such a group |
+///
+/// A peer group with several members, or with slaves, has an *exemplar*: a detached clone of the
+/// widest root, from which every member copies the group (`MOVE_MOUNT_SET_GROUP` wants the source's
+/// root to contain the target's). It goes when the last of them has joined.
+struct RestorePlanner {
+  let request: RestoreRequest
+  let table: MountTable
+  let kinds: [MountKind]
+  let groups: PeerGroups
+  var findings: [Finding]
+  var outside: [RestoreStep] = []
+  var steps: [RestoreStep] = []
+  var anchors: [Int: Anchor] = [:]
+  var exemplars: [PeerGroupID: Exemplar] = [:]
+  var mountSlots: [Int: Slot] = [:]
+  var late: [Int] = []
+  let hostMounts: HostMounts?
+  private var freeSlots: [Slot] = []
+  private var slotCount = 0
+
+  /// A superblock, or the part of it that came from outside, from which mounts are cloned.
+  struct Anchor {
+    var shown: MountPath
+    /// Mounts and exemplars that are still to be cloned from it.
+    var uses: Int
+    /// Its only mount is the one that was made or taken: nothing is staged.
+    var isDirect: Bool
+    var slot: Slot?
+    var deleted: [MountPath: (slot: Slot?, uses: Int, isFile: Bool)] = [:]
+  }
+
+  struct Exemplar {
+    var slot: Slot?
+    var uses: Int
+  }
+
+  init(_ request: RestoreRequest, _ classification: Classification) {
+    self.request = request
+    table = classification.table
+    kinds = classification.kinds
+    groups = PeerGroups(classification.table)
+    findings = classification.findings
+    hostMounts = request.host.map(HostMounts.init)
+  }
+
+  mutating func plan() -> RestorePlan {
+    countUses()
+    checkRequest()
+    if !findings.contains(where: { $0.severity == .problem }) {
+      buildTree()
+      makeRemainingExemplars()
+      if let root = mountSlots[table.rootIndex] { steps.append(.pivotRoot(root)) }
+      joinLateGroups()
+      if slotCount + 64 > request.descriptorLimit {
+        findings.append(
+          Finding(
+            "the restore needs \(slotCount) descriptors at a time and may open "
+              + "\(request.descriptorLimit)",
+            cures: ["raise the limit: ulimit -n \(slotCount + 64)"]
+          ))
+      }
+    }
+    return RestorePlan(
+      steps: outside + steps, slotCount: slotCount, expected: table, kinds: kinds,
+      findings: findings)
+  }
+
+  // MARK: Slots
+
+  mutating func newSlot() -> Slot {
+    if let slot = freeSlots.popLast() { return slot }
+    slotCount += 1
+    return Slot(slotCount - 1)
+  }
+
+  mutating func release(_ slot: Slot) {
+    steps.append(.release(slot))
+    freeSlots.append(slot)
+  }
+
+  // MARK: Anchors
+
+  func anchorIndex(of index: Int) -> Int {
+    if case .bind(let id) = kinds[index], let anchor = table.index(of: id) { return anchor }
+    return index
+  }
+
+  /// What a clone of the anchor's own superblock or source shows.
+  private func shown(by index: Int) -> MountPath {
+    let mount = table.mounts[index]
+    guard kinds[index] == .newSuperblock else { return mount.root }
+    if case .controlGroup = FileSystemKind(mount.fileSystem),
+      request.namespaces.own[.cgroup] != nil
+    {
+      return mount.root
+    }
+    return .root
+  }
+
+  private mutating func countUses() {
+    for (index, mount) in table.mounts.enumerated() {
+      let anchor = anchorIndex(of: index)
+      var state = anchors[anchor] ?? Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
+      state.uses += 1
+      if isRemade(mount, index, anchor) {
+        var deleted = state.deleted[mount.root] ?? (nil, 0, mount.isFile ?? false)
+        deleted.uses += 1
+        state.deleted[mount.root] = deleted
+      }
+      anchors[anchor] = state
+    }
+    for (id, group) in groups.groups where needsExemplar(group) {
+      anchors[anchorIndex(of: group.members[0])]!.uses += 1
+      exemplars[id] = Exemplar(
+        slot: nil, uses: group.members.count + group.plainSlaves.count + group.slaveGroups.count)
+    }
+    for (index, state) in anchors {
+      let mount = table.mounts[index]
+      anchors[index]!.isDirect =
+        state.uses == 1 && mount.root == state.shown && state.deleted.isEmpty
+    }
+  }
+
+  /// Whether the mount shows something unlinked that the restore has to make and unlink again.
+  func isRemade(_ mount: Mount, _ index: Int, _ anchor: Int) -> Bool {
+    guard mount.isRootDeleted else { return false }
+    return kinds[anchor] == .newSuperblock
+      || kinds[anchor] == .namespaceRoot && index != table.rootIndex
+  }
+
+  func needsExemplar(_ group: PeerGroups.Group) -> Bool {
+    !group.isOutside
+      && (group.members.count > 1 || !group.plainSlaves.isEmpty || !group.slaveGroups.isEmpty)
+  }
+
+  /// Parents before children; what hides a sibling or the mount itself comes after what it hides.
+  private mutating func buildTree() {
+    var stack: [(index: Int, children: [Int], next: Int)] = []
+    func sortedChildren(_ index: Int) -> [Int] {
+      let children = table.children(of: index)
+      if children.count < 2 { return children }
+      return children.map { ($0, table.mounts[$0].mountPoint.depth) }
+        .sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map(\.0)
+    }
+    place(table.rootIndex)
+    stack.append((table.rootIndex, sortedChildren(table.rootIndex), 0))
+    while let top = stack.last {
+      if top.next < top.children.count {
+        stack[stack.count - 1].next += 1
+        let child = top.children[top.next]
+        place(child)
+        stack.append((child, sortedChildren(child), 0))
+      } else {
+        stack.removeLast()
+        finish(top.index)
+      }
+    }
+  }
+
+  /// Gets the mount into a slot and attaches it.
+  private mutating func place(_ index: Int) {
+    let mount = table.mounts[index]
+    let slot = materialise(index)
+    if let mapping = mount.idMapping { steps.append(.setIDMapping(slot, mapping)) }
+    mountSlots[index] = slot
+    guard let parent = table.parentIndex(of: index), let parentSlot = mountSlots[parent] else {
+      steps.append(.stage(slot))
+      return
+    }
+    let path = mount.mountPoint.relative(to: table.mounts[parent].mountPoint) ?? []
+    steps.append(
+      .attach(
+        slot, at: parentSlot, path: KernelString(path), mount: mount.id,
+        missing: missing(path, on: parent, parentSlot)))
+  }
+
+  private func missing(_ path: [UInt8], on parent: Int, _ slot: Slot) -> MissingMountPoint {
+    let index = anchorIndex(of: parent)
+    let mount = table.mounts[parent]
+    guard let anchor = anchors[index], !mount.isRootDeleted, !path.isEmpty else { return .fail }
+    let isRoot = index == table.rootIndex && request.root != nil
+    if !isRoot {
+      guard kinds[index] == .newSuperblock || index == table.rootIndex,
+        case .memory = FileSystemKind(mount.fileSystem)
+      else { return .fail }
+    }
+    if anchor.isDirect { return .make(origin: slot, path: KernelString(path), onDisk: isRoot) }
+    guard let origin = anchor.slot, let base = mount.root.relative(to: anchor.shown) else {
+      return .fail
+    }
+    let full = MountPath.root.appending(base).appending(path)
+    return .make(origin: origin, path: KernelString(Array(full.bytes.dropFirst())), onDisk: isRoot)
+  }
+
+  /// Everything below the mount is in place: it joins its group and is let go.
+  private mutating func finish(_ index: Int) {
+    let mount = table.mounts[index]
+    let slot = mountSlots[index]!
+    if index == table.rootIndex || groups.isLate(mount) {
+      late.append(index)
+    } else {
+      setPropagation(index, slot)
+      mountSlots[index] = nil
+      release(slot)
+    }
+    useAnchor(anchorIndex(of: index))
+  }
+
+  mutating func useAnchor(_ index: Int) {
+    anchors[index]!.uses -= 1
+    if anchors[index]!.uses == 0, !anchors[index]!.isDirect, let slot = anchors[index]!.slot {
+      anchors[index]!.slot = nil
+      release(slot)
+    }
+  }
+}
