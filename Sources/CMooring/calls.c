@@ -213,3 +213,14 @@ long mooring_statmount(const struct mooring_mnt_id_req *request, void *buffer, s
 {
 	return result(syscall(SYS_statmount, request, buffer, size, 0));
 }
+
+long mooring_ioctl_pointer(int fd, unsigned long request, void *argument)
+{
+	return result(ioctl(fd, request, argument));
+}
+
+int mooring_exec(const char *const *arguments)
+{
+	execvp(arguments[0], (char *const *)arguments);
+	return errno;
+}

@@ -8,8 +8,8 @@ import SystemPackage
 public struct ExecutorServices {
   /// Extracts the saved content of a superblock into the directory.
   public var unpack: (DeviceNumber, CInt) throws -> Void
-  /// Lets the mount join the group of what the step's source is, outside.
-  public var joinOutside: (RestoreStep, CInt) throws -> Void
+  /// Lets the mount with this ID in the images join the group of its source outside.
+  public var joinOutside: (MountID, CInt) throws -> Void
   /// Told before a name is made in a directory that outlives the restore: file or directory.
   public var willMake: (_ directory: CInt, _ name: [UInt8], _ isFile: Bool) throws -> Void
   /// A user namespace with this mapping.
@@ -17,7 +17,7 @@ public struct ExecutorServices {
 
   public init(
     unpack: @escaping (DeviceNumber, CInt) throws -> Void,
-    joinOutside: @escaping (RestoreStep, CInt) throws -> Void,
+    joinOutside: @escaping (MountID, CInt) throws -> Void,
     willMake: @escaping (CInt, [UInt8], Bool) throws -> Void,
     userNamespace: @escaping (IDMapping) throws -> Descriptor
   ) {
@@ -136,7 +136,7 @@ public struct RestoreExecutor: ~Copyable {
       try attach(slot, at, path.bytes, missing)
     case .joinGroup(let source, let slot):
       try MountCalls.joinGroup(of: self[source], self[slot])
-    case .joinGroupOutside(_, _, let slot): try services.joinOutside(step, self[slot])
+    case .joinGroupOutside(_, let mount, let slot): try services.joinOutside(mount, self[slot])
     case .setPropagation(let slot, let propagation):
       try MountCalls.setPropagation(self[slot], propagation)
     case .release(let slot):

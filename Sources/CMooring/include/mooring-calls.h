@@ -40,6 +40,8 @@ long mooring_sethostname(const char *name, size_t length);
 long mooring_setdomainname(const char *name, size_t length);
 long mooring_ioctl_u64(int fd, unsigned long request, uint64_t *value);
 long mooring_ioctl(int fd, unsigned long request);
+long mooring_ioctl_pointer(int fd, unsigned long request, void *argument);
+int mooring_exec(const char *const *arguments);
 void mooring_exit(int status) __attribute__((noreturn));
 
 /* A message of bytes with at most 16 descriptors, over a SOCK_SEQPACKET socket. */

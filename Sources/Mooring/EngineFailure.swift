@@ -1,0 +1,40 @@
+import RestorePlan
+
+/// Why an operation did not succeed, with the exit status that the command gives.
+public struct EngineFailure: Error, Sendable, CustomStringConvertible {
+  public enum Status: Int32, Sendable {
+    /// The kernel, a plugin or a script said no.
+    case failed = 1
+    /// Refused before anything was changed.
+    case refused = 2
+    /// Verification found a difference.
+    case different = 3
+    case usage = 64
+  }
+
+  public var status: Status
+  public var message: String
+  /// What stood in the way, for a refusal.
+  public var findings: [Finding] = []
+  /// What went wrong while cleaning up; never instead of the message.
+  public var attached: [String] = []
+
+  public init(_ status: Status = .failed, _ message: String, findings: [Finding] = []) {
+    self.status = status
+    self.message = message
+    self.findings = findings
+  }
+
+  public var description: String {
+    ([message] + attached.map { "also, while cleaning up: \($0)" }).joined(separator: "\n")
+  }
+
+  /// A refusal because of problems, `nil` where there is none.
+  static func refusal(_ operation: String, _ findings: [Finding]) -> EngineFailure? {
+    let problems = findings.filter { $0.severity == .problem }
+    guard !problems.isEmpty else { return nil }
+    let count = problems.count == 1 ? "1 problem" : "\(problems.count) problems"
+    return EngineFailure(
+      .refused, "\(operation): \(count) found, nothing was changed", findings: findings)
+  }
+}

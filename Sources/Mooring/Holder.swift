@@ -1,0 +1,109 @@
+import CMooring
+import Glibc
+
+/// What the restored namespaces are for.
+public enum HolderCommand: Sendable {
+  /// Nothing yet: a small process keeps them (`-d`).
+  case none(detached: Bool)
+  /// COMMAND runs as a child of the holder, or in its place.
+  case run([String], asFirstProcess: Bool, diesWithParent: Bool)
+}
+
+/// The process that keeps the namespaces: it reaps, passes signals on, and runs COMMAND.
+struct Holder {
+  var command: HolderCommand
+
+  func run() -> Never {
+    switch command {
+    case .none:
+      _ = mooring_prctl(PR_SET_PDEATHSIG, 0)
+      _ = setsid()
+      closeAll(from: 3)
+      detachStandardStreams()
+      wait(for: nil)
+    case .run(let arguments, let asFirstProcess, let diesWithParent):
+      if !diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, 0) }
+      if asFirstProcess { execute(arguments) }
+      block()
+      let child = mooring_fork()
+      if child == 0 {
+        if diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)) }
+        execute(arguments)
+      }
+      if child < 0 {
+        complain("restore: fork COMMAND: errno \(-child)")
+        mooring_exit(125)
+      }
+      closeAll(from: 3)
+      wait(for: pid_t(child))
+    }
+  }
+
+  /// 127 where there is no such COMMAND, 126 where it cannot be executed, as shells say it.
+  private func execute(_ arguments: [String]) -> Never {
+    closeAll(from: 3)
+    var none = sigset_t()
+    sigemptyset(&none)
+    sigprocmask(SIG_SETMASK, &none, nil)
+    for number in [SIGPIPE, SIGCHLD, SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
+    var pointers: [UnsafePointer<CChar>?] = arguments.map { UnsafePointer(strdup($0)) }
+    pointers.append(nil)
+    let failure = pointers.withUnsafeBufferPointer { mooring_exec($0.baseAddress!) }
+    let hint =
+      failure == ENOENT ? "; the restored root has no such program, or not what it is linked to" : ""
+    complain(
+      "restore: execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)")
+    mooring_exit(failure == ENOENT ? 127 : 126)
+  }
+
+  private func complain(_ text: String) {
+    let bytes = Array((text + "\n").utf8)
+    _ = write(2, bytes, bytes.count)
+  }
+
+  private func closeAll(from first: UInt32) { _ = mooring_close_range(first, UInt32.max, 0) }
+
+  private func detachStandardStreams() {
+    let null = open("/dev/null", O_RDWR)
+    for number in 0..<CInt(3) {
+      if null >= 0 { dup2(null, number) } else { close(number) }
+    }
+    if null > 2 { close(null) }
+  }
+
+  private func block() {
+    var all = sigset_t()
+    sigfillset(&all)
+    sigprocmask(SIG_SETMASK, &all, nil)
+  }
+
+  /// Reaps whoever ends; ends with `child` and its status (128 + signal), or at SIGTERM or SIGINT
+  /// where there is no child. A signal from another process goes to the child; one from the terminal
+  /// has reached it already.
+  private func wait(for child: pid_t?) -> Never {
+    block()
+    var all = sigset_t()
+    sigfillset(&all)
+    while true {
+      var status: CInt = 0
+      var ended = waitpid(-1, &status, WNOHANG)
+      while ended > 0 {
+        if ended == child { mooring_exit(exitStatus(status)) }
+        ended = waitpid(-1, &status, WNOHANG)
+      }
+      var info = siginfo_t()
+      let number = sigwaitinfo(&all, &info)
+      guard number > 0, number != SIGCHLD else { continue }
+      if let child {
+        if info.si_code <= 0 { kill(child, number) }
+      } else if [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(number) {
+        mooring_exit(128 + number)
+      }
+    }
+  }
+}
+
+/// The exit status that a shell would show for a `waitpid` status.
+func exitStatus(_ status: CInt) -> CInt {
+  status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+}

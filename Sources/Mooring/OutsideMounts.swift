@@ -1,0 +1,102 @@
+import CMooring
+import Glibc
+import LinuxKernel
+import MountTable
+import PluginHost
+import RestorePlan
+import SystemPackage
+
+/// What a restore takes from the engine's side: the root, mapped paths, what plugins mount.
+struct OutsideMounts {
+  private let root: MountPath?
+  private let plugins: PluginChain?
+  private let expected: MountTable
+  private let sourceOfMount: [MountID: OutsideSource]
+
+  init(plan: RestorePlan, root: MountPath?, plugins: PluginChain?) {
+    self.root = root
+    self.plugins = plugins
+    expected = plan.expected
+    var sources: [MountID: OutsideSource] = [:]
+    for case .joinGroupOutside(let source, let id, _) in plan.steps { sources[id] = source }
+    sourceOfMount = sources
+  }
+
+  /// A detached clone, private: nothing that is mounted while the tree is built may spread.
+  func take(_ source: OutsideSource, _ id: MountID) throws -> Descriptor {
+    switch source {
+    case .root, .path:
+      let mount = try clone(source, id)
+      try MountCalls.setPropagation(mount.number, .private)
+      return mount
+    case .plugin(let expectsFile):
+      guard let plugins, let facts = expected[id] else {
+        throw EngineFailure(.failed, "restore: no plugin is loaded for mount \(id)")
+      }
+      let answer = try plugins.restoreExternalMount(
+        id, path: facts.mountPoint, expectsFile: expectsFile)
+      // A bind that the plugin made of a shared mount is a slave of the host's group: kept where
+      // the container's mount was one.
+      if facts.master == nil {
+        try MountCalls.setPropagation(answer.mount.number, .private)
+      }
+      return answer.mount
+    }
+  }
+
+  /// Lets a mount of the container join the peer group of its source. The engine does it: a worker
+  /// in a user namespace may not.
+  func join(_ mount: CInt, _ id: MountID) throws {
+    guard let source = sourceOfMount[id] else {
+      throw EngineFailure(.failed, "restore: mount \(id) has no source outside")
+    }
+    let peer = try clone(source, id)
+    try MountCalls.joinGroup(of: peer.number, mount)
+  }
+
+  /// `open_tree(OPEN_TREE_CLONE)` of a path here; what is shared stays a peer of its group.
+  private func clone(_ source: OutsideSource, _ id: MountID) throws -> Descriptor {
+    let path: MountPath
+    switch source {
+    case .root: path = root ?? .root
+    case .path(let other): path = other
+    case .plugin: throw EngineFailure(.failed, "restore: a plugin's mount \(id) has no path")
+    }
+    do {
+      let place = try Descriptor.open(path.bytes, flags: openPath | O_NOFOLLOW)
+      return try MountCalls.cloneTree([], below: place.number)
+    } catch let failure {
+      let mountPoint = expected[id]?.mountPoint.description ?? "?"
+      throw EngineFailure(
+        .failed,
+        "restore: take \(mountPoint) (mount \(id)) from \"\(path)\": \(failure.errno.symbol) "
+          + "(\(failure.errno.text))"
+          + (failure.errno == .noSuchFileOrDirectory
+            ? "; make it, or map it elsewhere with --external 'mnt[KEY]:/other/path'" : ""))
+    }
+  }
+}
+
+/// Makes user namespaces for idmapped mounts: a child makes one and waits until it is opened.
+enum UserNamespaceMaker {
+  static func make(_ mapping: IDMapping) throws -> Descriptor {
+    let (mine, theirs) = try Channel.pair()
+    let child = try checked(mooring_fork(), "fork", "a process for a user namespace")
+    if child == 0 {
+      _ = close(mine.socket.number)
+      let result = mooring_unshare(NamespaceCalls.flag(of: .user))
+      try? theirs.send(Message(result < 0 ? .failed : .ready, text: String(-result)))
+      _ = try? theirs.receive()
+      mooring_exit(0)
+    }
+    defer {
+      kill(pid_t(child), SIGKILL)
+      _ = waitpid(pid_t(child), nil, 0)
+    }
+    guard let message = try mine.receive(), message.kind == .ready else {
+      throw EngineFailure(.failed, "restore: no user namespace could be made for an idmapped mount")
+    }
+    try NamespaceCalls.write(mapping, of: pid_t(child))
+    return try Descriptor.open("/proc/\(child)/ns/user", flags: O_RDONLY)
+  }
+}

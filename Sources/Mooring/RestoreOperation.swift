@@ -1,0 +1,244 @@
+import CMooring
+import CheckpointImages
+import Glibc
+import LinuxKernel
+import Logging
+import MountTable
+import PluginHost
+import RestorePlan
+import SystemPackage
+
+/// What a restore is asked for.
+public struct RestoreOptions: Sendable {
+  public var images: String
+  public var root: String?
+  public var mounts = MountOptions()
+  public var plugins: PluginOptions
+  public var command: HolderCommand
+  public var pidFile: String?
+
+  public init(
+    images: String, root: String?, plugins: PluginOptions = .init(),
+    command: HolderCommand = .none(detached: true)
+  ) {
+    self.images = images
+    self.root = root
+    self.plugins = plugins
+    self.command = command
+  }
+}
+
+/// Which plugins, and how long they may take.
+public struct PluginOptions: Sendable {
+  /// The folder; `nil` for none.
+  public var folder: String?
+  /// Seconds that one hook may take.
+  public var timeout = 60
+  /// Plugins written in Swift, asked before those of the folder.
+  public var inProcess: [any MooringPlugin] = []
+
+  public init(folder: String? = nil) { self.folder = folder }
+}
+
+/// Restores a container's namespaces: plan, plugins, worker, verification, and the holder.
+///
+/// Whatever fails, what was made is gone when `run` throws: the worker is dead and its namespaces
+/// with it, the journal has undone what lay outside, the plugins' `exit` has been told.
+public struct RestoreOperation {
+  public var options: RestoreOptions
+  public var log: Logger
+
+  public init(_ options: RestoreOptions, log: Logger) {
+    self.options = options
+    self.log = log
+  }
+
+  /// Reads the images and decides; changes nothing and loads no plugin.
+  ///
+  /// - Throws: `EngineFailure` where the images cannot be read.
+  public func plan() throws -> RestorePlan { try prepare().plan }
+
+  struct Prepared {
+    var saved: SavedContainer
+    var plan: RestorePlan
+    var root: MountPath?
+  }
+
+  func prepare() throws -> Prepared {
+    let images = try ImageDirectory.open(options.images)
+    let saved = try images.load()
+    var mounts = options.mounts
+    mounts.external = try mounts.external.map { option throws -> ExternalOption in
+      if case .mountForKey(let key, let path) = option {
+        return .mountForKey(key, path: try resolved(path, "--external 'mnt[\(key)]:\(path)'"))
+      }
+      return option
+    }
+    let root = try options.root.map { try resolvedRoot($0) }
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let request = RestoreRequest(
+      table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
+      options: mounts, root: root, host: try readMountTable(of: getpid()),
+      descriptorLimit: Int(clamping: limit.rlim_max))
+    return Prepared(saved: saved, plan: request.plan(), root: root)
+  }
+
+  private func resolvedRoot(_ text: String) throws -> MountPath {
+    let path = try resolved(MountPath(text), "--root \(text)")
+    var status = stat()
+    guard withPath(path.bytes, { stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw EngineFailure(.refused, "--root \(text): it is not a directory")
+    }
+    return path
+  }
+
+  private func resolved(_ path: MountPath, _ option: String) throws -> MountPath {
+    guard let real = withPath(path.bytes, { realpath($0, nil) }) else {
+      let failure = Errno(rawValue: errno)
+      throw EngineFailure(
+        .refused, "\(option): \(failure.symbol) (\(failure.text)); name a path that exists here")
+    }
+    defer { free(real) }
+    return MountPath(Array(UnsafeBufferPointer(start: real, count: strlen(real))).map(UInt8.init))
+  }
+
+  /// Restores, and gives the exit status of COMMAND; 0 where there is none.
+  ///
+  /// The calling process must be single-threaded.
+  ///
+  /// - Throws: `EngineFailure`; then nothing is left behind.
+  public func run() throws -> CInt {
+    let prepared = try prepare()
+    for finding in prepared.plan.findings where finding.severity == .note {
+      log.notice("\(finding)")
+    }
+    if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
+    raiseDescriptorLimit()
+    let images = try ImageDirectory.open(options.images)
+    let chain = try startPlugins(prepared, images.descriptor)
+    var journal = UndoJournal()
+    do {
+      var worker = try WorkerProcess.start(
+        Worker(
+          plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command))
+      do {
+        try restore(prepared, images, chain, &worker, &journal)
+      } catch {
+        worker.end()
+        throw error
+      }
+      chain?.finish(succeeded: true)
+      journal.forget()
+      return finish(&worker)
+    } catch {
+      chain?.finish(succeeded: false)
+      var failure = error as? EngineFailure ?? EngineFailure(.failed, "restore: \(error)")
+      failure.attached += journal.undo()
+      throw failure
+    }
+  }
+
+  private func restore(
+    _ prepared: Prepared, _ images: borrowing ImageDirectory, _ chain: PluginChain?,
+    _ worker: inout WorkerProcess, _ journal: inout UndoJournal
+  ) throws {
+    try worker.makeNamespaces(prepared.saved.namespaces.mapping)
+    let outside = OutsideMounts(plan: prepared.plan, root: prepared.root, plugins: chain)
+    for step in prepared.plan.steps {
+      guard case .takeFromOutside(let source, let id, let slot) = step else { break }
+      try worker.provide(try outside.take(source, id), in: slot)
+    }
+    try worker.build { message in
+      switch message.kind {
+      case .needContent:
+        let device = DeviceNumber(packed: UInt32(message.number ?? 0))
+        guard let content = try images.openContents(of: device) else {
+          throw EngineFailure(.failed, "the images hold no content for the superblock \(device)")
+        }
+        return Message(.answer, descriptors: [content.release()])
+      case .willMake:
+        guard let directory = message.descriptors.first, message.bytes.count > 1 else { break }
+        journal.record(
+          directory: directory, name: Array(message.bytes.dropFirst()),
+          isFile: message.bytes[0] == 1)
+        return Message(.answer)
+      case .joinOutside:
+        guard let mount = message.descriptors.first, let number = message.number else { break }
+        let owner = Descriptor(owning: mount)
+        try outside.join(owner.number, MountID(UInt32(number)))
+        return Message(.answer)
+      case .needIDMapping:
+        guard let mapping = IDMapping(wireText: message.text) else { break }
+        let namespace = try UserNamespaceMaker.make(mapping)
+        return Message(.answer, descriptors: [namespace.release()])
+      default: break
+      }
+      throw EngineFailure(.failed, "the worker asked for \(message.kind), which is not to be had")
+    }
+    try verify(prepared, worker.pid)
+    if let path = options.pidFile { try writePIDFile(path, worker.pid) }
+    try worker.hold()
+  }
+
+  /// Reads the new namespace afresh and compares it with what the images say.
+  private func verify(_ prepared: Prepared, _ pid: pid_t) throws {
+    let found = try readMountTable(of: pid)
+    let comparison = MountTreeComparison(
+      expected: prepared.plan.expected, found: found,
+      rules: .init(kinds: prepared.plan.kinds, of: prepared.plan.expected))
+    guard !comparison.isEqual else { return }
+    throw EngineFailure(
+      .different, "restore: the restored tree differs from the images:\n\(comparison.rendered)")
+  }
+
+  private func finish(_ worker: inout WorkerProcess) -> CInt {
+    if case .none = options.command {
+      worker.leave()
+      return 0
+    }
+    return SignalForwarding(to: worker.pid).whileRunning { worker.waitForEnd() }
+  }
+
+  private func startPlugins(_ prepared: Prepared, _ images: CInt) throws -> PluginChain? {
+    guard options.plugins.folder != nil || !options.plugins.inProcess.isEmpty else {
+      if prepared.saved.pluginNames?.isEmpty ?? true,
+        !prepared.plan.kinds.contains(where: {
+          if case .externalByPlugin = $0 { true } else { false }
+        })
+      {
+        return nil
+      }
+      throw EngineFailure(
+        .refused,
+        "restore: plugins answered for mounts of these images, and no plugin folder is given; "
+          + "name it: -L DIR")
+    }
+    return try PluginChain.start(
+      folder: options.plugins.folder, stage: .restore, imageDirectory: images,
+      inventory: prepared.saved.pluginNames, reserved: reservedPaths(prepared),
+      timeout: options.plugins.timeout, inProcess: options.plugins.inProcess, log: log)
+  }
+
+  /// Paths of the host that the restore reads: the plugins' temporary place must not hide them.
+  private func reservedPaths(_ prepared: Prepared) -> [MountPath] {
+    var paths = prepared.root.map { [$0] } ?? []
+    for case .takeFromOutside(.path(let path), _, _) in prepared.plan.steps { paths.append(path) }
+    return paths
+  }
+
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard getrlimit(resource, &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(resource, &limit)
+  }
+
+  private func writePIDFile(_ path: String, _ pid: pid_t) throws {
+    let bytes = Array("\(pid)\n".utf8)
+    let file = try Descriptor.open(path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+    let written = write(file.number, bytes, bytes.count)
+    try checked(written < 0 ? -Int(errno) : written, "write", path)
+  }
+}

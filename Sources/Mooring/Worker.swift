@@ -1,0 +1,151 @@
+import CMooring
+import CheckpointImages
+import Glibc
+import LinuxKernel
+import MountTable
+import RestorePlan
+import SystemPackage
+
+/// The process that owns the new namespaces: makes them, builds the tree, and stays as their holder.
+///
+/// It runs after `fork` and never returns: every way out is `_exit`, and with the last process its
+/// namespaces go.
+struct Worker {
+  var plan: RestorePlan
+  var namespaces: ContainerNamespaces
+  var command: HolderCommand
+
+  func run(_ channel: borrowing Channel) -> Never {
+    do {
+      _ = umask(0)
+      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+      try makeNamespaces(channel)
+      try prepareNamespaces()
+      try channel.send(Message(.ready))
+      try build(channel)
+      try channel.send(Message(.built))
+      guard try channel.receive()?.kind == .hold else { mooring_exit(1) }
+    } catch {
+      try? channel.send(Message(.failed, text: "\(error)"))
+      mooring_exit(1)
+    }
+    Holder(command: command).run()
+  }
+
+  /// The user namespace first, so that the others belong to it; pid and time take one more fork.
+  private func makeNamespaces(_ channel: borrowing Channel) throws {
+    var kinds = Set(namespaces.own.keys)
+    kinds.insert(.mount)
+    if kinds.remove(.user) != nil {
+      try NamespaceCalls.unshare([.user])
+      try channel.send(Message(.mapMe))
+      try expectGo(channel)
+      try becomeRoot()
+    }
+    try NamespaceCalls.unshare(kinds)
+    if kinds.contains(.time) {
+      try NamespaceCalls.setClockOffsets(
+        monotonic: namespaces.monotonicOffset ?? 0, bootTime: namespaces.bootTimeOffset ?? 0)
+    }
+    if kinds.contains(.process) || kinds.contains(.time) {
+      let child = try checked(mooring_fork(), "fork", "the process that holds the namespaces")
+      if child != 0 {
+        try channel.send(Message(.forked, text: String(child)))
+        mooring_exit(0)
+      }
+      try expectGo(channel)
+      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+    }
+  }
+
+  private func expectGo(_ channel: borrowing Channel) throws {
+    guard let message = try channel.receive() else { mooring_exit(1) }
+    if message.kind != .go { throw EngineFailure(.failed, message.text) }
+  }
+
+  /// Inside a user namespace, root is who its mapping says; without an ID 0 the process stays what
+  /// it is, with all capabilities.
+  private func becomeRoot() throws {
+    guard let mapping = namespaces.mapping else { return }
+    if mapping.groups.contains(where: { $0.inside == 0 }) {
+      try checked(setresgid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresgid", "0")
+      _ = setgroups(0, nil)
+    }
+    if mapping.users.contains(where: { $0.inside == 0 }) {
+      try checked(setresuid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresuid", "0")
+    }
+  }
+
+  private func prepareNamespaces() throws {
+    if namespaces.own[.uts] != nil {
+      if let name = namespaces.hostName { try NamespaceCalls.setHostName(name) }
+      if let name = namespaces.domainName { try NamespaceCalls.setDomainName(name) }
+    }
+    if namespaces.own[.network] != nil { try NamespaceCalls.bringLoopbackUp() }
+  }
+
+  private func build(_ channel: borrowing Channel) throws {
+    let socket = channel.socket.number
+    var executor = try RestoreExecutor(slotCount: plan.slotCount, services: services(socket))
+    while true {
+      guard let message = try channel.receive() else { mooring_exit(1) }
+      if message.kind == .build { break }
+      guard message.kind == .provide, let slot = message.number, message.descriptors.count == 1
+      else { throw EngineFailure(.failed, message.text) }
+      executor.provide(Descriptor(owning: message.descriptors[0]), in: Slot(slot))
+    }
+    for step in plan.steps { try executor.perform(step) }
+  }
+
+  /// What the executor asks of the engine goes over the socket.
+  private func services(_ socket: CInt) -> ExecutorServices {
+    func ask(_ message: Message) throws -> CInt? {
+      try Channel.send(message, over: socket)
+      guard let answer = try Channel.receive(from: socket) else { mooring_exit(1) }
+      if answer.kind == .refusal { throw EngineFailure(.failed, answer.text) }
+      return answer.descriptors.first
+    }
+    func need(_ message: Message) throws -> Descriptor {
+      guard let descriptor = try ask(message) else {
+        throw EngineFailure(.failed, "the engine sent no descriptor")
+      }
+      return Descriptor(owning: descriptor)
+    }
+    return ExecutorServices(
+      unpack: { device, directory in
+        let archive = try need(Message(.needContent, text: String(device.packed)))
+        try ContentArchive.extract(from: archive.number, into: directory)
+      },
+      joinOutside: { mount, descriptor in
+        _ = try ask(
+          Message(.joinOutside, Array(mount.description.utf8), descriptors: [descriptor]))
+      },
+      willMake: { directory, name, isFile in
+        _ = try ask(Message(.willMake, [isFile ? 1 : 0] + name, descriptors: [directory]))
+      },
+      userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) })
+  }
+}
+
+extension IDMapping {
+  /// The mapping as text between two processes of one engine: ranges of users, `;`, of groups.
+  var wireText: String {
+    func text(_ ranges: [Range]) -> String {
+      ranges.map { "\($0.inside) \($0.outside) \($0.count)" }.joined(separator: ",")
+    }
+    return text(users) + ";" + text(groups)
+  }
+
+  init?(wireText: String) {
+    let halves = wireText.split(separator: ";", omittingEmptySubsequences: false)
+    guard halves.count == 2 else { return nil }
+    func ranges(_ text: Substring) -> [Range] {
+      text.split(separator: ",").compactMap { line in
+        let numbers = line.split(separator: " ").compactMap { UInt32($0) }
+        guard numbers.count == 3 else { return nil }
+        return Range(inside: numbers[0], outside: numbers[1], count: numbers[2])
+      }
+    }
+    self.init(users: ranges(halves[0]), groups: ranges(halves[1]))
+  }
+}

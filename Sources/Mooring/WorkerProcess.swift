@@ -1,0 +1,129 @@
+import CMooring
+import Glibc
+import LinuxKernel
+import MountTable
+import RestorePlan
+import SystemPackage
+
+/// The engine's side of the worker: starts it, answers what it asks, ends it.
+struct WorkerProcess: ~Copyable {
+  private let channel: Channel
+  /// The process that holds (or will hold) the namespaces, as the engine sees it.
+  private(set) var pid: pid_t
+  private var isEnded = false
+
+  /// Forks the worker. The calling process must have no threads that hold locks of the run time.
+  ///
+  /// The engine becomes the reaper of its descendants: in a new pid namespace the holder is the
+  /// worker's child, and the worker ends.
+  static func start(_ worker: Worker) throws -> WorkerProcess {
+    let (mine, theirs) = try Channel.pair()
+    try checked(mooring_prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl", "PR_SET_CHILD_SUBREAPER")
+    fflush(nil)
+    let child = try checked(mooring_fork(), "fork", "the worker")
+    if child == 0 {
+      _ = close(mine.socket.number)
+      worker.run(theirs)
+    }
+    return WorkerProcess(channel: mine, pid: pid_t(child))
+  }
+
+  private init(channel: consuming Channel, pid: pid_t) {
+    self.channel = channel
+    self.pid = pid
+  }
+
+  /// Waits until the namespaces exist.
+  mutating func makeNamespaces(_ mapping: IDMapping?) throws {
+    while true {
+      let message = try next()
+      switch message.kind {
+      case .mapMe:
+        guard let mapping else {
+          throw EngineFailure(.failed, "the images hold no mapping for the user namespace")
+        }
+        try NamespaceCalls.write(mapping, of: pid)
+        try channel.send(Message(.go))
+      case .forked:
+        _ = waitpid(pid, nil, 0)
+        pid = pid_t(message.number ?? 0)
+        try channel.send(Message(.go))
+      case .ready: return
+      default: throw unexpected(message)
+      }
+    }
+  }
+
+  func provide(_ mount: borrowing Descriptor, in slot: Slot) throws {
+    try channel.send(
+      Message(.provide, Array(slot.description.dropFirst().utf8), descriptors: [mount.number]))
+  }
+
+  /// Lets the worker build, and answers what it asks meanwhile.
+  func build(answering answer: (Message) throws -> Message) throws {
+    try channel.send(Message(.build))
+    while true {
+      let message = try next()
+      if message.kind == .built { return }
+      do {
+        let reply = try answer(message)
+        try channel.send(reply)
+        for descriptor in reply.descriptors { _ = close(descriptor) }
+      } catch let failure as SystemCallFailure where failure.call == "sendmsg" {
+        throw failure
+      } catch {
+        try channel.send(Message(.refusal, text: "\(error)"))
+      }
+    }
+  }
+
+  /// The tree is verified: the worker becomes the holder.
+  func hold() throws { try channel.send(Message(.hold)) }
+
+  private func next() throws -> Message {
+    guard let message = try channel.receive() else {
+      throw EngineFailure(.failed, "restore: the worker process ended without a word\(ending())")
+    }
+    if message.kind == .failed { throw EngineFailure(.failed, message.text) }
+    return message
+  }
+
+  private func ending() -> String {
+    var status: CInt = 0
+    guard waitpid(pid, &status, WNOHANG) == pid, status & 0x7F != 0 else { return "" }
+    return " (signal \(status & 0x7F))"
+  }
+
+  private func unexpected(_ message: Message) -> EngineFailure {
+    EngineFailure(.failed, "restore: the worker said \(message.kind) out of turn")
+  }
+
+  /// Waits for the holder and gives its exit status.
+  mutating func waitForEnd() -> CInt {
+    isEnded = true
+    var status: CInt = 0
+    while true {
+      let ended = waitpid(-1, &status, 0)
+      if ended == pid { return exitStatus(status) }
+      if ended < 0 && errno != EINTR { return 125 }
+    }
+  }
+
+  /// The holder stays when the engine goes.
+  mutating func leave() { isEnded = true }
+
+  /// Ends the worker and waits for it: with it go its namespaces and all that lives in them.
+  mutating func end() {
+    guard !isEnded else { return }
+    isEnded = true
+    kill(pid, SIGKILL)
+    while waitpid(pid, nil, 0) < 0 && errno == EINTR {}
+  }
+
+  deinit {
+    if !isEnded {
+      kill(pid, SIGKILL)
+      while waitpid(pid, nil, 0) < 0 && errno == EINTR {}
+    }
+  }
+}
