@@ -8,7 +8,8 @@ import SystemPackage
 struct Message {
   enum Kind: UInt8 {
     // worker → engine
-    case mapMe = 1, forked, ready, willMake, joinOutside, needContent, needIDMapping, built, failed
+    case mapMe = 1
+    case forked, ready, willMake, joinOutside, needContent, needIDMapping, built, failed
     // engine → worker
     case go, provide, build, answer, refusal, hold
   }

@@ -50,7 +50,8 @@ struct Holder {
     pointers.append(nil)
     let failure = pointers.withUnsafeBufferPointer { mooring_exec($0.baseAddress!) }
     let hint =
-      failure == ENOENT ? "; the restored root has no such program, or not what it is linked to" : ""
+      failure == ENOENT
+      ? "; the restored root has no such program, or not what it is linked to" : ""
     complain(
       "restore: execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)")
     mooring_exit(failure == ENOENT ? 127 : 126)

@@ -87,7 +87,8 @@ public struct RestoreOperation {
   private func resolvedRoot(_ text: String) throws -> MountPath {
     let path = try resolved(MountPath(text), "--root \(text)")
     var status = stat()
-    guard withPath(path.bytes, { stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+    guard withPath(path.bytes, { stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
+    else {
       throw EngineFailure(.refused, "--root \(text): it is not a directory")
     }
     return path

@@ -127,24 +127,6 @@ extension RestoreStep: CustomStringConvertible {
   }
 }
 
-extension MountAttributes {
-  /// The names `mount(8)` uses, commas between.
-  public var names: String {
-    var names = [flags.contains(.readOnly) ? "ro" : "rw"]
-    if flags.contains(.noSUID) { names.append("nosuid") }
-    if flags.contains(.noDevices) { names.append("nodev") }
-    if flags.contains(.noExecution) { names.append("noexec") }
-    if flags.contains(.noSymbolicLinks) { names.append("nosymfollow") }
-    switch accessTime {
-    case .relative: names.append("relatime")
-    case .never: names.append("noatime")
-    case .strict: break
-    }
-    if flags.contains(.noDirectoryAccessTime) { names.append("nodiratime") }
-    return names.joined(separator: ",")
-  }
-}
-
 /// A restore, decided before the first system call that changes anything.
 public struct RestorePlan: Hashable, Sendable, Codable {
   public var steps: [RestoreStep]
