@@ -13,9 +13,10 @@ import Testing
   }
 
   /// Archives a tree, unpacks it, and compares both with the archive.
+  @discardableResult
   private func roundTrip(
-    _ build: (CInt) throws -> Void, check: (TemporaryDirectory, CInt) throws -> Void = { _, _ in }
-  ) throws {
+    _ build: (CInt) throws -> Void
+  ) throws -> (directory: TemporaryDirectory, root: CInt) {
     let temporary = try TemporaryDirectory()
     let one = try temporary.directory("one")
     let two = try temporary.directory("two")
@@ -28,71 +29,70 @@ import Testing
     let again = try temporary.file("again.tar.gz")
     _ = try ContentArchive.write(roots: [ContentRoot(descriptor: two)], to: again)
     #expect(try differences(again, one) == [])
-    try check(temporary, two)
+    return (temporary, two)
   }
 
   @Test func everyKindOfFile() throws {
-    try roundTrip({ try ContentTree.everything(in: $0) }) { temporary, two in
-      let one = temporary.path + "/one"
-      let first = shell("cd \(one) && find . -printf '%p %y %m %U:%G %s %T@ %n %l\\n' | sort")
-      let second = shell(
-        "cd \(temporary.path)/two && find . -printf '%p %y %m %U:%G %s %T@ %n %l\\n' | sort")
-      #expect(first.output == second.output)
-      var about = stat()
-      #expect(fstatat(two, "socket", &about, 0) == 0 && about.st_mode == S_IFSOCK | 0o666)
-      #expect(about.st_uid == 77 && about.st_nlink == 2)
-    }
+    let (temporary, two) = try roundTrip { try ContentTree.everything(in: $0) }
+    defer { withExtendedLifetime(temporary) {} }
+    let one = temporary.path + "/one"
+    let first = shell("cd \(one) && find . -printf '%p %y %m %U:%G %s %T@ %n %l\\n' | sort")
+    let second = shell(
+      "cd \(temporary.path)/two && find . -printf '%p %y %m %U:%G %s %T@ %n %l\\n' | sort")
+    #expect(first.output == second.output)
+    var about = stat()
+    #expect(fstatat(two, "socket", &about, 0) == 0 && about.st_mode == S_IFSOCK | 0o666)
+    #expect(about.st_uid == 77 && about.st_nlink == 2)
   }
 
   @Test func anEmptyFileSystem() throws {
-    try roundTrip({ _ in }) { temporary, _ in
-      var about = stat()
-      #expect(stat(temporary.path + "/archive.tar.gz", &about) == 0 && about.st_size < 512)
-    }
+    let (temporary, _) = try roundTrip { _ in }
+    var about = stat()
+    #expect(stat(temporary.path + "/archive.tar.gz", &about) == 0 && about.st_size < 512)
   }
 
   @Test(arguments: [100, 3900, 9000])
   func deepPaths(bytes: Int) throws {
     var path: [UInt8] = []
-    try roundTrip({ path = try ContentTree.deep(in: $0, bytes: bytes) }) { _, two in
-      let slash = path.lastIndex(of: 0x2F)!
-      let holder = try FileCalls.openDirectory(Array(path[..<slash]), below: two)
-      #expect(try FileCalls.status(Array("end".utf8), in: holder.number).st_size == 4)
-    }
+    let (temporary, two) = try roundTrip { path = try ContentTree.deep(in: $0, bytes: bytes) }
+    defer { withExtendedLifetime(temporary) {} }
+    let slash = path.lastIndex(of: 0x2F)!
+    let holder = try FileCalls.openDirectory(Array(path[..<slash]), below: two)
+    #expect(try FileCalls.status(Array("end".utf8), in: holder.number).st_size == 4)
   }
 
   @Test func holesStayHoles() throws {
     let gigabyte = 1 << 30
-    try roundTrip({ root in
+    let (temporary, two) = try roundTrip { root in
       try ContentTree.sparse("first", in: root, size: 1 << 20, data: [0])
       try ContentTree.sparse("last", in: root, size: 1 << 20, data: [(1 << 20) - 4096])
       try ContentTree.sparse("none", in: root, size: 1 << 20, data: [])
       try ContentTree.sparse("huge", in: root, size: 900 * gigabyte + 7, data: [5 * gigabyte])
       try ContentTree.sparse("many", in: root, size: 1 << 22, data: (0..<100).map { $0 * 32768 })
-    }) { temporary, two in
-      for name in ["first", "last", "none", "huge"] {
-        var about = stat()
-        #expect(fstatat(two, name, &about, 0) == 0 && about.st_blocks <= 16, "\(name)")
-      }
-      var about = stat()
-      #expect(stat(temporary.path + "/archive.tar.gz", &about) == 0 && about.st_size < 1 << 20)
-      let listed = shell("tar -tvzf \(temporary.path)/archive.tar.gz")
-      #expect(listed.status == 0 && listed.output.contains("966367641607"), "\(listed.output)")
-      let compared = shell(
-        "mkdir \(temporary.path)/three && cd \(temporary.path)/three && tar -xzf ../archive.tar.gz"
-          + " && cmp first ../one/first && cmp last ../one/last && cmp none ../one/none"
-          + " && cmp many ../one/many && stat -c %s huge")
-      #expect(compared.status == 0 && compared.output == "966367641607\n", "\(compared.output)")
     }
+    defer { withExtendedLifetime(temporary) {} }
+    for name in ["first", "last", "none", "huge"] {
+      var about = stat()
+      #expect(fstatat(two, name, &about, 0) == 0 && about.st_blocks <= 16, "\(name)")
+    }
+    var about = stat()
+    #expect(stat(temporary.path + "/archive.tar.gz", &about) == 0 && about.st_size < 1 << 20)
+    let listed = shell("tar -tvzf \(temporary.path)/archive.tar.gz")
+    #expect(listed.status == 0 && listed.output.contains("966367641607"), "\(listed.output)")
+    let compared = shell(
+      "mkdir \(temporary.path)/three && cd \(temporary.path)/three && tar -xzf ../archive.tar.gz"
+        + " && cmp first ../one/first && cmp last ../one/last && cmp none ../one/none"
+        + " && cmp many ../one/many && stat -c %s huge")
+    #expect(compared.status == 0 && compared.output == "966367641607\n", "\(compared.output)")
   }
 
   @Test func namesOfAttributesThatTarCannotHold() throws {
-    try roundTrip({ root in
+    try roundTrip { root in
       try ContentTree.make("file", in: root)
       for name in ["user.a=b", "user.50%", "user.%41", "user.é", "user.plain"] {
         try ContentTree.attribute(name, Array(name.utf8), of: "file", in: root)
       }
-    })
+    }
   }
 
   @Test func partsOfAFileSystem() throws {

@@ -71,6 +71,7 @@ enum ContentTree {
     try attribute("system.posix_acl_default", accessList, of: "d", in: root)
     if sockets {
       try expectZero(mknodat(root, "socket", S_IFSOCK | 0o666, 0), "mknodat")
+      try expectZero(fchmodat(root, "socket", 0o666, 0), "fchmodat")
       try expectZero(mknodat(root, "d/socket", S_IFSOCK | 0o600, 0), "mknodat")
       try expectZero(linkat(root, "socket", root, "d/socket2", 0), "linkat")
       try expectZero(fchownat(root, "socket", 77, 78, 0), "fchownat")

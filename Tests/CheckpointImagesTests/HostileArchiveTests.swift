@@ -67,7 +67,6 @@ import Testing
     ("file over a directory", header("d", type: "5") + header("d", type: "0"), "d"),
     ("file below a file", header("f", type: "0") + header("f/x", type: "0"), "f/x"),
     ("link without target", header("l", type: "2"), "l"),
-    ("a root that is a file", header("./", type: "0"), ""),
   ]
 
   @Test(arguments: members.indices)
@@ -75,7 +74,7 @@ import Testing
     let (why, bytes, member) = Self.members[index]
     do {
       _ = try extract(bytes + Self.end)
-      if why != "a root that is a file" { Issue.record("\(why): no error") }
+      Issue.record("\(why): no error")
     } catch let error as ContentError {
       #expect(error.member == KernelString(member), "\(why): \(error)")
     } catch {

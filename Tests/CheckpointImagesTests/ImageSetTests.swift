@@ -28,7 +28,7 @@ import Testing
       #expect("\(mount.superblockOptions)" == options)
     }
     #expect(container.pid == 1)
-    #expect(container.pluginNames == nil)
+    #expect(container.pluginNames == [])
     var own: Set<NamespaceKind> = [.mount, .process]
     if name == "net" { own.insert(.network) }
     #expect(Set(container.namespaces.own.keys) == own)

@@ -33,7 +33,10 @@ enum AccessControlList {
   }
 
   /// Why an entry's list cannot be used.
-  enum Problem: Error { case unknownName(String), notPOSIX }
+  enum Problem: Error {
+    case unknownName(String)
+    case notPOSIX
+  }
 
   /// The kernel's bytes of an entry's list; `nil` where the entry has none.
   static func bytes(
@@ -56,8 +59,13 @@ enum AccessControlList {
         throw .notPOSIX
       }
       let hasID = known.kernel == 0x02 || known.kernel == 0x08
-      if hasID && id < 0 && UInt32(bitPattern: id) == noID {
-        throw .unknownName(name.map { String(cString: $0) } ?? "")
+      if hasID && UInt32(bitPattern: id) == noID {
+        // GNU tar writes names where its host knows them; the host that reads has the last word.
+        let isUser = known.kernel == 0x02
+        guard let name, let number = isUser ? user(name) : group(name) else {
+          throw .unknownName(name.map { String(cString: $0) } ?? "")
+        }
+        id = CInt(bitPattern: number)
       }
       lines.append(
         (known.kernel, UInt16(permissions & 7), hasID ? UInt32(bitPattern: id) : noID))
@@ -87,6 +95,14 @@ enum AccessControlList {
       }
     }
     return result
+  }
+
+  private static func user(_ name: UnsafePointer<CChar>) -> UInt32? {
+    getpwnam(name)?.pointee.pw_uid
+  }
+
+  private static func group(_ name: UnsafePointer<CChar>) -> UInt32? {
+    getgrnam(name)?.pointee.gr_gid
   }
 
   private static func number(_ bytes: [UInt8], _ start: Int, _ count: Int) -> UInt32 {

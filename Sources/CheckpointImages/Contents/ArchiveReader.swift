@@ -93,9 +93,10 @@ struct ArchiveReader: ~Copyable {
     var facts = FileFacts(
       type: isSocket ? S_IFSOCK : type, permissions: archive_entry_perm(entry) & 0o7777,
       owner: owner, group: group, size: type == S_IFREG && !isSocket ? size : 0,
-      modified: .init(
-        seconds: Int64(archive_entry_mtime(entry)),
-        nanoseconds: Int64(archive_entry_mtime_nsec(entry))))
+      modified: ArchiveTime.real(
+        .init(
+          seconds: Int64(archive_entry_mtime(entry)),
+          nanoseconds: Int64(archive_entry_mtime_nsec(entry)))))
     if type == S_IFCHR || type == S_IFBLK {
       facts.device = DeviceNumber(
         major: UInt32(truncatingIfNeeded: archive_entry_rdevmajor(entry)),

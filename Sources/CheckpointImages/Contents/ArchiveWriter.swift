@@ -6,7 +6,7 @@ import SystemPackage
 
 /// Writes members of a gzip-compressed tar archive (pax headers) to a descriptor.
 ///
-/// Names stand in it as bytes (`hdrcharset=BINARY`), owners as numbers, times in nanoseconds,
+/// Names stand in it as bytes (`hdrcharset=BINARY` where they are not ASCII), owners as numbers, times in nanoseconds,
 /// attributes as `SCHILY.xattr.*`, lists as `SCHILY.acl.*`: what GNU tar reads and writes.
 struct ArchiveWriter: ~Copyable {
   /// The owner's name by which a member is known to stand for a socket.
@@ -42,7 +42,7 @@ struct ArchiveWriter: ~Copyable {
     try check(
       archive_write_set_options(
         archive,
-        "pax:hdrcharset=BINARY,pax:xattrheader=\(keepsOddNames ? "ALL" : "SCHILY"),"
+        "pax:xattrheader=\(keepsOddNames ? "ALL" : "SCHILY"),"
           + "gzip:compression-level=1,gzip:!timestamp"), [])
     try check(archive_write_set_bytes_per_block(archive, 1 << 16), [])
     try check(archive_write_set_bytes_in_last_block(archive, 1), [])
@@ -77,7 +77,8 @@ struct ArchiveWriter: ~Copyable {
     archive_entry_set_uid(entry, Int64(facts.owner))
     archive_entry_set_gid(entry, Int64(facts.group))
     if isSocket { archive_entry_set_uname(entry, Self.socketMark) }
-    archive_entry_set_mtime(entry, Int(facts.modified.seconds), Int(facts.modified.nanoseconds))
+    let time = ArchiveTime.archived(facts.modified)
+    archive_entry_set_mtime(entry, Int(time.seconds), Int(time.nanoseconds))
     if let firstName {
       Self.withMemberName(firstName) { archive_entry_copy_hardlink(entry, $0) }
     } else {
@@ -98,7 +99,9 @@ struct ArchiveWriter: ~Copyable {
         if data.isEmpty { archive_entry_sparse_add_entry(entry, 0, 0) }
       }
     }
-    try check(archive_write_header(archive, entry), path)
+    let code = archive_write_header(archive, entry)
+    if code == ARCHIVE_WARN && isAboutCharacters { return }
+    try check(code, path)
   }
 
   /// Writes data of the member that was begun last.
@@ -147,6 +150,12 @@ struct ArchiveWriter: ~Copyable {
   private static func withMemberName<Result>(
     _ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result
   ) -> Result { withPath([0x2E, 0x2F] + path, body) }
+
+  /// A warning that a name is not of the locale's characters; the header says then that it is bytes.
+  private var isAboutCharacters: Bool {
+    guard let words = archive_error_string(archive) else { return false }
+    return String(cString: words).hasPrefix("Can't translate ")
+  }
 
   private func check(_ code: CInt, _ path: [UInt8]) throws(ContentError) {
     if code != ARCHIVE_OK { throw failure(path) }

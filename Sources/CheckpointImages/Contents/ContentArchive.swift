@@ -88,11 +88,8 @@ struct ContentSaving: ~Copyable {
   }
 
   private mutating func add(_ root: ContentRoot) throws(ContentError) {
-    // A closure cannot mutate what it is called from; the walk is told to keep its hands off.
-    var failure: ContentError?
     try ContentWalk.run(root) { (visit) throws(ContentError) in
-      do throws(ContentError) { try add(visit) } catch { failure = error }
-      if let failure { throw failure }
+      try add(visit)
       return true
     }
   }

@@ -75,7 +75,8 @@ struct ContentComparison: ~Copyable {
     guard let root = roots.first(where: { $0.path.contains(path) }) else { return }
     seen.insert(member.path)
     guard let visit = try find(member.path, in: root, at: path) else {
-      note(path, .presence, FileFacts.typeName(member.facts.type), "missing")
+      let type = member.firstName == nil ? FileFacts.typeName(member.facts.type) : "hard link"
+      note(path, .presence, type, "missing")
       return
     }
     let live = try visit.facts()
@@ -87,10 +88,10 @@ struct ContentComparison: ~Copyable {
     }
     if live.type == S_IFREG, live.type == member.facts.type, live.size == member.facts.size {
       let file = try visit.openData()
-      var data_ = DataComparison(file: file.number, path: member.path)
-      try data { (offset, bytes) throws(ContentError) in try data_.compare(offset, bytes) }
-      try data_.compareHole(upTo: live.size)
-      if let place = data_.difference {
+      var content = DataComparison(file: file.number, path: member.path)
+      try data { (offset, bytes) throws(ContentError) in try content.compare(offset, bytes) }
+      try content.compareHole(upTo: live.size)
+      if let place = content.difference {
         note(path, .data, "byte \(place.saved) at \(place.offset)", "byte \(place.live)")
       }
     }
