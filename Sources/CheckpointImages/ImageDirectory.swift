@@ -15,7 +15,8 @@ public struct ImageDirectory: ~Copyable, Sendable {
   ///
   /// - Throws: `SystemCallFailure` where there is no such directory, or no right to read it.
   public static func open(_ path: String) throws(SystemCallFailure) -> ImageDirectory {
-    ImageDirectory(
+    Characters.load()
+    return ImageDirectory(
       directory: try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY), path: path)
   }
 

@@ -28,7 +28,8 @@ public struct ImageWriter: ~Copyable {
   /// - Throws: `SystemCallFailure` where neither directory can be written, or `path` is there and
   ///   no directory.
   public static func stage(for path: String) throws(SystemCallFailure) -> ImageWriter {
-    ImageWriter(staging: try Staging(for: Array(path.utf8)))
+    Characters.load()
+    return ImageWriter(staging: try Staging(for: Array(path.utf8)))
   }
 
   deinit { staging.discard() }

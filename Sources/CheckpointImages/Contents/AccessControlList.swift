@@ -97,12 +97,25 @@ enum AccessControlList {
     return result
   }
 
+  // The files themselves and not `getpwnam`, which would load whatever libraries the file system
+  // that is the root just now, perhaps a container's, has for it.
+
   private static func user(_ name: UnsafePointer<CChar>) -> UInt32? {
-    getpwnam(name)?.pointee.pw_uid
+    guard let file = fopen("/etc/passwd", "re") else { return nil }
+    defer { fclose(file) }
+    while let line = fgetpwent(file) {
+      if strcmp(line.pointee.pw_name, name) == 0 { return line.pointee.pw_uid }
+    }
+    return nil
   }
 
   private static func group(_ name: UnsafePointer<CChar>) -> UInt32? {
-    getgrnam(name)?.pointee.gr_gid
+    guard let file = fopen("/etc/group", "re") else { return nil }
+    defer { fclose(file) }
+    while let line = fgetgrent(file) {
+      if strcmp(line.pointee.gr_name, name) == 0 { return line.pointee.gr_gid }
+    }
+    return nil
   }
 
   private static func number(_ bytes: [UInt8], _ start: Int, _ count: Int) -> UInt32 {

@@ -10,7 +10,9 @@ import SystemPackage
 /// hold, stand behind the mark of the archive's end in a second archive of empty files, where
 /// tar does not look.
 ///
-/// No other process takes part, and nothing is forced to disk.
+/// No other process takes part, and nothing is forced to disk. A process that is going to enter a
+/// container opens or stages its images first (`ImageDirectory.open`, `ImageWriter.stage`): they
+/// have the C library load what it loads for names of files, while the files are the host's.
 public enum ContentArchive {
   /// Writes an archive of everything that can be reached.
   ///
