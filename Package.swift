@@ -54,7 +54,9 @@ let package = Package(
       dependencies: [
         "MountTable", "RestorePlan", "LinuxKernel", "CMooring", "CLibarchive",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-      ], swiftSettings: strict),
+      ],
+      exclude: ["Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto"],
+      swiftSettings: strict),
 
     .target(
       name: "Mooring",
@@ -69,6 +71,10 @@ let package = Package(
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
     .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointImagesTests",
+      dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinuxKernel"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
