@@ -69,6 +69,10 @@ let package = Package(
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
     .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),
+    .testTarget(
+      name: "LinuxKernelTests",
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,6 +1,7 @@
 #include "mooring-calls.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -212,4 +213,18 @@ long mooring_listmount(const struct mooring_mnt_id_req *request, uint64_t *ids, 
 long mooring_statmount(const struct mooring_mnt_id_req *request, void *buffer, size_t size)
 {
 	return result(syscall(SYS_statmount, request, buffer, size, 0));
+}
+
+FILE *mooring_memory_stream(void *bytes, size_t length)
+{
+	FILE *stream = fmemopen(bytes, length, "r");
+
+	if (stream)
+		__fsetlocking(stream, FSETLOCKING_BYCALLER);
+	return stream;
+}
+
+bool mooring_holds(const void *bytes, size_t length, const char *text)
+{
+	return memmem(bytes, length, text, strlen(text)) != NULL;
 }

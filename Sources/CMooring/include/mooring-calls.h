@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -57,6 +58,11 @@ struct mooring_mnt_id_req {
 };
 long mooring_listmount(const struct mooring_mnt_id_req *request, uint64_t *ids, size_t count);
 long mooring_statmount(const struct mooring_mnt_id_req *request, void *buffer, size_t size);
+
+/* Bytes as a stream that belongs to one thread (no locks); NULL where memory is short. */
+FILE *mooring_memory_stream(void *bytes, size_t length);
+/* Whether the bytes hold the text (memmem). */
+bool mooring_holds(const void *bytes, size_t length, const char *text);
 
 /* Constants that are macros, or that older headers lack. */
 enum {
