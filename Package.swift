@@ -76,3 +76,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The benchmark of reading (scripts/bench/reading) is no part of the normal build.
+if Context.environment["MOORING_BENCHMARKS"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "ReadingBenchmark", dependencies: ["LinuxKernel"], path: "scripts/bench/reading",
+      exclude: ["read-baseline.c"], swiftSettings: strict))
+}
