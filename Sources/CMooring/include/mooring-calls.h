@@ -43,6 +43,14 @@ long mooring_ioctl_u64(int fd, unsigned long request, uint64_t *value);
 long mooring_ioctl(int fd, unsigned long request);
 void mooring_exit(int status) __attribute__((noreturn));
 
+/* Host and domain name of a UTS namespace (utsname, 65 bytes each), read by a child that enters it; userns
+ * may be -1, else the child enters it where the UTS namespace alone is refused. Safe in a threaded process. */
+long mooring_read_uts(int uts, int userns, char *host, char *domain);
+/* The 32-bit ID of the mount the descriptor is on (statx, STATX_MNT_ID, Linux 5.8). */
+long mooring_mount_id(int fd);
+long mooring_pipe(int ends[2]);
+long mooring_wait(pid_t pid, int *status);
+
 /* A message of bytes with at most 16 descriptors, over a SOCK_SEQPACKET socket. */
 long mooring_send(int socket, const void *bytes, size_t length, const int *fds, size_t count);
 /* The result is the number of bytes (0: closed); *count holds the room in fds, then what came. */

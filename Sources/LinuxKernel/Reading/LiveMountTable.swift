@@ -38,7 +38,7 @@ public func readMountTable(descriptor: CInt) throws(ReadFailure) -> MountTable {
 }
 
 extension ProcessFolder {
-  fileprivate func readMountTable() throws(ReadFailure) -> MountTable {
+  func readMountTable() throws(ReadFailure) -> MountTable {
     let file = try open("mountinfo")
     var text = MountInfoText(capacity: 1 << 16)
     for attempt in 0..<Self.tries {
@@ -82,7 +82,6 @@ extension ProcessFolder {
     guard case .success(let ids) = kernel.list() else { return .textOnly }
     var places: [MountID: Int]?
     var next = 0
-    var found = 0
     for id in ids {
       let result = kernel.read(id, [.mount, .users, .groups])
       if result == -Int(ENOENT) { return .changed }
@@ -100,9 +99,10 @@ extension ProcessFolder {
       mounts[place].uniqueID = id
       if let mapping = kernel.idMapping { mounts[place].idMapping = mapping }
       next = place + 1
-      found += 1
     }
-    return found == mounts.count ? .complete : .changed
+    // Fewer than the text has are no change: where the container mounted over `/`, its processes still
+    // see the old root, the list begins at the new one.
+    return .complete
   }
 }
 

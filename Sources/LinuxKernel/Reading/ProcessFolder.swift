@@ -20,6 +20,23 @@ struct ProcessFolder: ~Copyable {
     try ProcessFolder(path: "/proc/thread-self", name: "this thread", pid: nil)
   }
 
+  /// The calling thread, by a `/proc` that was opened before its own went out of reach.
+  static func own(proc: CInt) throws(ReadFailure) -> ProcessFolder {
+    do {
+      return ProcessFolder(
+        try Descriptor.open(
+          Array("thread-self".utf8), below: proc, flags: O_RDONLY | O_DIRECTORY))
+    } catch {
+      throw .system(error)
+    }
+  }
+
+  private init(_ own: consuming Descriptor) {
+    name = "this thread"
+    pid = nil
+    folder = own
+  }
+
   private init(path: String, name: String, pid: Int32?) throws(ReadFailure) {
     self.name = name
     self.pid = pid
@@ -33,9 +50,9 @@ struct ProcessFolder: ~Copyable {
     }
   }
 
-  func open(_ file: String) throws(ReadFailure) -> Descriptor {
+  func open(_ file: String, flags: CInt = O_RDONLY) throws(ReadFailure) -> Descriptor {
     do {
-      return try Descriptor.open(Array(file.utf8), below: folder.number, flags: O_RDONLY)
+      return try Descriptor.open(Array(file.utf8), below: folder.number, flags: flags)
     } catch {
       throw failure(error)
     }

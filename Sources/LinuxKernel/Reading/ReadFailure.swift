@@ -13,6 +13,8 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
   case notATree(MountTableError)
   /// The namespace is not what the table says: it changed after it was read.
   case tableIsStale(String)
+  /// A visit of the container's mounts failed.
+  case visitFailed(String)
   case system(SystemCallFailure)
 
   public var description: String {
@@ -32,6 +34,7 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case .notATree(let error): "the mount table is inconsistent: \(error)"
     case .tableIsStale(let what):
       "the mount namespace changed after its table was read: \(what); freeze the container and try again"
+    case .visitFailed(let what): what
     case .system(let failure): "\(failure)"
     }
   }
