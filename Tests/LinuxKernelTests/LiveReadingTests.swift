@@ -42,10 +42,10 @@ struct LiveReadingTests {
       ContainerProcess(
         """
         d=$(mktemp -d); mount -t tmpfs base $d; cd $d; n=$(printf 'x%.0s' $(seq 200))
-        for i in $(seq 25); do mkdir $n; cd $n; done; mkdir m; mount --bind . m || true
+        for i in $(seq 19); do mkdir $n; cd $n; done; mkdir $n; mount --bind . $n
         """))
     let text = try readMountTable(of: container.pid)
-    #expect(text.mounts.map(\.mountPoint.bytes.count).max() ?? 0 < 6000)
+    #expect(text.mounts.map(\.mountPoint.bytes.count).max() ?? 0 > 4000)
     let kernel = try readMountTableByStatmount(of: container.pid)
     #expect(text.mounts == kernel.mounts)
   }
@@ -69,7 +69,7 @@ struct LiveReadingTests {
         """
         d=$(mktemp -d); \(mounts) mkdir -p $d/bin $d/usr $d/lib $d/lib64
         for i in bin usr lib lib64; do mount --rbind /$i $d/$i; done
-        exec chroot $d sh -c 'echo ready; exec cat >/dev/null'
+        exec chroot $d sh -c 'echo ready; exec cat'
         """))
     #expect(throws: ReadFailure.processIsChrooted("process \(container.pid)")) {
       try readMountTable(of: container.pid)

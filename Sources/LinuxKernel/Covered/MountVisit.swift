@@ -22,13 +22,10 @@ struct MountVisit {
       do { root = try Descriptor.open("/", flags: pathOnly | O_DIRECTORY) } catch {
         throw .failed("\(error)")
       }
-      var left = wanted.count
-      for step in UncoverOrder.steps(of: table) where left > 0 {
+      for step in UncoverOrder.steps(of: table, wanted: wanted) {
         switch step {
         case .visit(let index):
-          guard wanted.contains(index) else { continue }
           try visit(index, below: root.number, expecting: ids[index], work)
-          left -= 1
         case .takeOff(let index): try takeOff(index, below: root.number, expecting: ids[index])
         }
       }
@@ -101,7 +98,11 @@ struct MountVisit {
       _ = chdir("/")
       try checked(result, "umount2", "\(quoted(path.bytes)), in a copy of the namespace")
     } catch {
-      throw .failed("\(error); what it covers cannot be read")
+      let hint =
+        error.errno == .invalidArgument
+        ? " (the container inherited the mount from a more privileged namespace, and may not uncover)"
+        : ""
+      throw .failed("\(error); what it covers cannot be read\(hint)")
     }
   }
 

@@ -59,6 +59,7 @@ extension ProcessFolder {
       switch outcome {
       case .changed: continue
       case .seesPart: throw .processIsChrooted(name)
+      case .processGone: throw .processGone(name)
       case .complete, .textOnly: break
       }
       guard mounts.contains(where: \.mountPoint.isRoot) else { throw .processIsChrooted(name) }
@@ -73,11 +74,18 @@ extension ProcessFolder {
     return poll(&question, 1, 0) > 0 && question.revents & Int16(POLLPRI | POLLERR) != 0
   }
 
-  private enum Completion { case complete, textOnly, changed, seesPart }
+  private enum Completion { case complete, textOnly, changed, seesPart, processGone }
 
   /// Adds what `statmount` knows: unique IDs and the mappings of idmapped mounts.
   private func complete(_ mounts: inout [Mount]) -> Completion {
-    guard case .success(let namespace) = mountNamespaceID() else { return .textOnly }
+    let namespace: UInt64
+    switch mountNamespaceID() {
+    case .success(let id): namespace = id
+    case .failure(let failure):
+      // Without it nobody could tell a chrooted process that has just ended from others.
+      return failure.errno == .noSuchFileOrDirectory || failure.errno == .noSuchProcess
+        ? .processGone : .textOnly
+    }
     var kernel = Statmount(namespace: namespace)
     guard case .success(let ids) = kernel.list() else { return .textOnly }
     var places: [MountID: Int]?
