@@ -81,6 +81,7 @@ let package = Package(
 if Context.environment["MOORING_BENCHMARKS"] != nil {
   package.targets.append(
     .executableTarget(
-      name: "ReadingBenchmark", dependencies: ["LinuxKernel"], path: "scripts/bench/reading",
+      name: "ReadingBenchmark", dependencies: ["LinuxKernel", "MountTable"],
+      path: "scripts/bench/reading",
       exclude: ["read-baseline.c"], swiftSettings: strict))
 }

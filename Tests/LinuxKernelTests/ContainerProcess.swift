@@ -16,10 +16,10 @@ final class ContainerProcess: Sendable {
     posix_spawn_file_actions_adddup2(&actions, input[0], 0)
     posix_spawn_file_actions_adddup2(&actions, output[1], 1)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    let whole = "set -e; \(script)\necho ready; exec cat >/dev/null"
+    let whole = "set -e; mount -t tmpfs tmp /tmp; \(script)\necho ready; exec cat >/dev/null"
     let words = ["unshare"] + options + ["sh", "-c", whole]
     var arguments = words.map { strdup($0) } + [nil]
-    defer { arguments.forEach { free($0) } }
+    defer { for argument in arguments { free(argument) } }
     var child: pid_t = 0
     let failure = posix_spawnp(&child, "unshare", &actions, nil, &arguments, environ)
     close(input[0])

@@ -72,6 +72,16 @@ struct CoveredMountTests {
     }
   }
 
+  @Test func onlyTheLowestOfAChain() async {
+    await #expect(processExitsWith: .success) {
+      let container = ContainerProcess(
+        "d=$(mktemp -d); mount -t tmpfs m-1 $d; touch $d/m-1; "
+          + "for i in $(seq 20); do mount -t tmpfs over $d; mkdir $d/x; mount -t tmpfs y $d/x; done"
+      )
+      guard let container, CoveredMountTests.visitAll(container) == 1 else { exit(1) }
+    }
+  }
+
   @Test func aTableThatIsStale() async {
     await #expect(processExitsWith: .success) {
       guard let container = ContainerProcess("mount -t tmpfs x /tmp") else { exit(1) }

@@ -42,18 +42,21 @@ struct UncoverOrder {
       stack.append((index, true, isTakenOff))
       let children = sortedChildren(of: index)
       for place in children.indices.reversed() {
-        let hides = hidesWanted(children, place, below: index)
+        let hides = hidesNeeded(children, place, below: index, isTakenOff)
         if hides || leadsToWanted[children[place]] { stack.append((children[place], false, hides)) }
       }
     }
     return steps
   }
 
-  /// Whether a child hides what is wanted of its parent or of the siblings that sort after it.
-  private func hidesWanted(_ children: [Int], _ place: Int, below parent: Int) -> Bool {
+  /// Whether a child hides what is wanted of its parent or of the siblings that sort after it, or a
+  /// parent that is to be taken off itself.
+  private func hidesNeeded(
+    _ children: [Int], _ place: Int, below parent: Int, _ isTakenOff: Bool
+  ) -> Bool {
     let mountPoint = table.mounts[children[place]].mountPoint
     let isOverRoot = mountPoint == table.mounts[parent].mountPoint
-    if isOverRoot, wanted.contains(parent) { return true }
+    if isOverRoot, isTakenOff || wanted.contains(parent) { return true }
     for sibling in children[(place + 1)...] {
       guard isOverRoot || mountPoint.contains(table.mounts[sibling].mountPoint) else {
         return false

@@ -50,7 +50,7 @@ struct LibmountTable: ~Copyable {
   var count: Int { Int(mnt_table_get_nents(table)) }
 
   /// Calls `body` with each mount in the order of the text, until it returns `false`.
-  func forEach(_ body: (borrowing LibmountEntry) -> Bool) {
+  func walk(_ body: (borrowing LibmountEntry) -> Bool) {
     guard let iterator = mnt_new_iter(CInt(MNT_ITER_FORWARD)) else { return }
     defer { mnt_free_iter(iterator) }
     var entry: OpaquePointer?

@@ -24,7 +24,7 @@ struct MountInfoConversion {
   consuming func convert(_ table: borrowing LibmountTable) throws(MountInfoError) -> [Mount] {
     var conversion = self
     var isMark = true
-    table.forEach { entry in
+    table.walk { entry in
       if isMark {
         isMark = false
         return true
