@@ -13,9 +13,10 @@ import MountTable
 /// | visit | child | children before parents; what hides something is taken off the copy |
 ///
 /// `work` runs in the child, in the container's namespaces, with the mount's index in `table` and a
-/// descriptor of its root: a detached clone of the mount alone, so that nothing mounted on it hides its
-/// files. (Where mounts on it are locked the kernel forbids the clone; the descriptor is then that of the
-/// mount in the copy, `O_PATH`.) What `work` returns is brought to the caller; what it throws fails the
+/// descriptor of its root below which nothing mounted on it hides its files: an `O_PATH` one, or, where
+/// something is mounted on it, a detached clone of the mount alone. (Where that is locked the kernel forbids
+/// the clone; the descriptor is then `O_PATH` and the files below locked mounts stay hidden.) What `work`
+/// returns is brought to the caller; what it throws fails the
 /// whole visit. Descriptors that were open stay open in the child, so that `work` can write to them.
 ///
 /// Forks: call it from a process that has no second thread.

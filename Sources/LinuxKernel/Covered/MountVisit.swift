@@ -67,15 +67,20 @@ struct MountVisit {
     _ index: Int, below root: CInt, expecting id: UInt32, _ work: (Int, CInt) throws -> [UInt8]
   ) throws(Failure) {
     let mount = try reach(table.mounts[index].mountPoint, below: root, expecting: id)
-    let clone = mooring_open_tree(
-      mount.number, "",
-      UInt32(MOORING_OPEN_TREE_CLONE) | UInt32(MOORING_OPEN_TREE_CLOEXEC)
-        | UInt32(MOORING_AT_EMPTY_PATH))
+    // A clone costs the kernel much to dispose of, and serves only where something is mounted on it.
+    let clone = table.children(of: index).isEmpty ? -1 : Self.clone(mount.number)
     let number = clone < 0 ? mount.number : CInt(clone)
     defer { if clone >= 0 { close(number) } }
     do { report.result(index, try work(index, number)) } catch {
       throw .failed("\(table.mounts[index].mountPoint) (mount \(table.mounts[index].id)): \(error)")
     }
+  }
+
+  /// A detached mount of the same root, with nothing mounted on it, or `-errno`.
+  private static func clone(_ mount: CInt) -> Int {
+    let flags = UInt32(
+      MOORING_OPEN_TREE_CLONE | MOORING_OPEN_TREE_CLOEXEC | MOORING_AT_EMPTY_PATH)
+    return mooring_open_tree(mount, "", flags)
   }
 
   /// Unmounts, in the copy, a mount and what is on it.
