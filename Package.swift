@@ -75,6 +75,19 @@ let package = Package(
       name: "CheckpointImagesTests",
       dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinuxKernel"],
       swiftSettings: strict),
+    .testTarget(
+      name: "LinuxKernelTests",
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The benchmark of reading (scripts/bench/reading) is no part of the normal build.
+if Context.environment["MOORING_BENCHMARKS"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "ReadingBenchmark", dependencies: ["LinuxKernel", "MountTable"],
+      path: "scripts/bench/reading",
+      exclude: ["read-baseline.c"], swiftSettings: strict))
+}

@@ -85,7 +85,7 @@ public enum MountCalls {
       mooring_mount_setattr(
         mount, "", UInt32(MOORING_AT_EMPTY_PATH), set,
         UInt64(all) & ~set | 0x70, 0, -1),
-      "mount_setattr", attributes.names)
+      "mount_setattr", "\(attributes)")
   }
 
   /// The bits of `MOUNT_ATTR_*`.

@@ -108,7 +108,7 @@ extension RestoreStep: CustomStringConvertible {
     case .makeControlGroup(let slot, let path): "make cgroup \(path) in \(slot) if it is missing"
     case .clone(let origin, let path, let id, let into):
       "clone /\(path) of \(origin) for mount \(id) into \(into)"
-    case .setAttributes(let slot, let attributes): "set \(attributes.names) on \(slot)"
+    case .setAttributes(let slot, let attributes): "set \(attributes) on \(slot)"
     case .setIDMapping(let slot, _): "map the IDs of \(slot)"
     case .attach(let slot, let at, let path, let id, let missing):
       "attach \(slot) (mount \(id)) at /\(path) of \(at)"
