@@ -1,6 +1,7 @@
 #include "mooring-calls.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,19 @@ long mooring_close_range(unsigned first, unsigned last, unsigned flags)
 long mooring_prctl(int option, unsigned long argument)
 {
 	return result(prctl(option, argument, 0, 0, 0));
+}
+
+long mooring_become_group(gid_t id)
+{
+	/* Denied where an unprivileged user wrote the mapping: the groups stay then. */
+	if (setgroups(0, NULL) && errno != EPERM)
+		return -errno;
+	return result(setresgid(id, id, id));
+}
+
+long mooring_become_user(uid_t id)
+{
+	return result(setresuid(id, id, id));
 }
 
 long mooring_sethostname(const char *name, size_t length)

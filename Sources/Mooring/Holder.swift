@@ -16,18 +16,18 @@ struct Holder {
   func run() -> Never {
     switch command {
     case .none:
-      _ = mooring_prctl(PR_SET_PDEATHSIG, 0)
+      _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0)
       _ = setsid()
       closeAll(from: 3)
       detachStandardStreams()
       wait(for: nil)
     case .run(let arguments, let asFirstProcess, let diesWithParent):
-      if !diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, 0) }
+      if !diesWithParent { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
       if asFirstProcess { execute(arguments) }
       block()
       let child = mooring_fork()
       if child == 0 {
-        if diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)) }
+        if diesWithParent { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)) }
         execute(arguments)
       }
       if child < 0 {

@@ -79,7 +79,7 @@ public struct RestoreOperation {
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     let request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
-      options: mounts, root: root, host: try readMountTable(of: getpid()),
+      options: mounts, root: root, host: try readOwnMountTable(),
       descriptorLimit: Int(clamping: limit.rlim_max))
     return Prepared(saved: saved, plan: request.plan(), root: root)
   }
@@ -190,7 +190,7 @@ public struct RestoreOperation {
       rules: .init(kinds: prepared.plan.kinds, of: prepared.plan.expected))
     guard !comparison.isEqual else { return }
     throw EngineFailure(
-      .different, "restore: the restored tree differs from the images:\n\(comparison.rendered)")
+      .different, "restore: the restored tree differs from the images:\n\(comparison)")
   }
 
   private func finish(_ worker: inout WorkerProcess) -> CInt {
@@ -226,14 +226,6 @@ public struct RestoreOperation {
     var paths = prepared.root.map { [$0] } ?? []
     for case .takeFromOutside(.path(let path), _, _) in prepared.plan.steps { paths.append(path) }
     return paths
-  }
-
-  private func raiseDescriptorLimit() {
-    var limit = rlimit()
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    guard getrlimit(resource, &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(resource, &limit)
   }
 
   private func writePIDFile(_ path: String, _ pid: pid_t) throws {

@@ -15,10 +15,10 @@ struct Worker {
   var namespaces: ContainerNamespaces
   var command: HolderCommand
 
-  func run(_ channel: borrowing Channel) -> Never {
+  func run(_ channel: borrowing Channel) {
     do {
       _ = umask(0)
-      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+      try checked(mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
       try makeNamespaces(channel)
       try prepareNamespaces()
       try channel.send(Message(.ready))
@@ -54,7 +54,7 @@ struct Worker {
         mooring_exit(0)
       }
       try expectGo(channel)
-      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+      try checked(mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
     }
   }
 
@@ -68,11 +68,10 @@ struct Worker {
   private func becomeRoot() throws {
     guard let mapping = namespaces.mapping else { return }
     if mapping.groups.contains(where: { $0.inside == 0 }) {
-      try checked(setresgid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresgid", "0")
-      _ = setgroups(0, nil)
+      try checked(mooring_become_group(0), "setresgid", "0")
     }
     if mapping.users.contains(where: { $0.inside == 0 }) {
-      try checked(setresuid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresuid", "0")
+      try checked(mooring_become_user(0), "setresuid", "0")
     }
   }
 

@@ -37,6 +37,9 @@ long mooring_setns(int fd, int type);
 long mooring_pidfd_open(pid_t pid, unsigned flags);
 long mooring_close_range(unsigned first, unsigned last, unsigned flags);
 long mooring_prctl(int option, unsigned long argument);
+/* setresgid, setgroups (none) and setresuid to one ID */
+long mooring_become_group(gid_t id);
+long mooring_become_user(uid_t id);
 long mooring_sethostname(const char *name, size_t length);
 long mooring_setdomainname(const char *name, size_t length);
 long mooring_ioctl_u64(int fd, unsigned long request, uint64_t *value);
@@ -94,6 +97,8 @@ enum {
 	MOORING_RESOLVE_NO_SYMLINKS = 4,
 	MOORING_RESOLVE_BENEATH = 8,
 	MOORING_RESOLVE_IN_ROOT = 16,
+	MOORING_PR_SET_PDEATHSIG = 1,
+	MOORING_PR_SET_CHILD_SUBREAPER = 36,
 	MOORING_CLONE_NEWTIME = 0x80,
 	MOORING_CLONE_NEWNS = 0x20000,
 	MOORING_CLONE_NEWCGROUP = 0x02000000,

@@ -8,7 +8,7 @@ import MountTable
 /// |---|---|---|
 /// | open | caller | `/proc`, the process's namespaces and root |
 /// | enter | child | user namespace (if another), mount namespace, the root the process has |
-/// | copy | child | `unshare(CLONE_NEWNS)`, everything private |
+/// | copy | child | `unshare(CLONE_NEWNS)`, everything private; left out for a few mounts that nothing covers |
 /// | check | child | the copy's table against `table`, mount by mount |
 /// | visit | child | children before parents; what hides something is taken off the copy |
 ///
@@ -92,8 +92,8 @@ struct ContainerEntry: ~Copyable {
     }
   }
 
-  /// Moves the calling process in, into a private copy of the mount namespace.
-  func enter() throws(SystemCallFailure) {
+  /// Moves the calling process in, `inCopy` into a private copy of the mount namespace.
+  func enter(inCopy: Bool) throws(SystemCallFailure) {
     if let number = userNumber {
       try checked(
         mooring_setns(number, CInt(MOORING_CLONE_NEWUSER)), "setns",
@@ -105,6 +105,7 @@ struct ContainerEntry: ~Copyable {
     // setns leads to the topmost mount at "/"; the process may still see the one below.
     try checked(fchdir(root.number) < 0 ? -Int(errno) : 0, "fchdir", "the container's root")
     try checked(chroot(".") < 0 ? -Int(errno) : 0, "chroot", "the container's root")
+    guard inCopy else { return }
     try checked(
       mooring_unshare(CInt(MOORING_CLONE_NEWNS)), "unshare",
       "a private copy of the container's mount namespace")

@@ -16,16 +16,18 @@ struct MountVisit {
   /// Does the visit and ends the process: it does not return.
   func run(_ entry: borrowing ContainerEntry, _ work: (Int, CInt) throws -> [UInt8]) {
     do throws(Failure) {
-      do { try entry.enter() } catch { throw .failed("\(error)") }
-      let ids = try check(entry.proc.number)
+      let steps = UncoverOrder.steps(of: table, wanted: wanted)
+      let inCopy = needsCopy(steps)
+      do { try entry.enter(inCopy: inCopy) } catch { throw .failed("\(error)") }
+      let ids = inCopy ? try check(entry.proc.number) : table.mounts.map(\.id.rawValue)
       let root: Descriptor
       do { root = try Descriptor.open("/", flags: pathOnly | O_DIRECTORY) } catch {
         throw .failed("\(error)")
       }
-      for step in UncoverOrder.steps(of: table, wanted: wanted) {
+      for step in steps {
         switch step {
         case .visit(let index):
-          try visit(index, below: root.number, expecting: ids[index], work)
+          try visit(index, below: root.number, expecting: ids[index], inCopy: inCopy, work)
         case .takeOff(let index): try takeOff(index, below: root.number, expecting: ids[index])
         }
       }
@@ -37,6 +39,14 @@ struct MountVisit {
       }
     }
     mooring_exit(0)
+  }
+
+  /// Whether to work in a copy of the namespace. It must be one where covers are to be taken off. Where
+  /// nothing is, a detached clone of each visited mount serves as well, and a few of them cost less than
+  /// a copy of all (disposing of a clone costs about as much as copying eight mounts).
+  private func needsCopy(_ steps: [UncoverOrder.Step]) -> Bool {
+    let takesOff = steps.contains { if case .takeOff = $0 { true } else { false } }
+    return takesOff || steps.count * 8 > table.mounts.count
   }
 
   /// Holds the copy against the table; the IDs that the mounts have in the copy.
@@ -64,11 +74,14 @@ struct MountVisit {
   }
 
   private func visit(
-    _ index: Int, below root: CInt, expecting id: UInt32, _ work: (Int, CInt) throws -> [UInt8]
+    _ index: Int, below root: CInt, expecting id: UInt32, inCopy: Bool,
+    _ work: (Int, CInt) throws -> [UInt8]
   ) throws(Failure) {
     let mount = try reach(table.mounts[index].mountPoint, below: root, expecting: id)
-    // A clone costs the kernel much to dispose of, and serves only where something is mounted on it.
-    let clone = table.children(of: index).isEmpty ? -1 : Self.clone(mount.number)
+    // In the container's own namespace a clone leaves the container free to unmount what is read; in
+    // the copy it serves only where something is mounted on it.
+    let needsClone = !inCopy || !table.children(of: index).isEmpty
+    let clone = needsClone ? Self.clone(mount.number) : -1
     let number = clone < 0 ? mount.number : CInt(clone)
     defer { if clone >= 0 { close(number) } }
     do { report.result(index, try work(index, number)) } catch {

@@ -51,11 +51,11 @@ extension ProcessFolder {
       do {
         mounts = try MountInfoReader.mounts(in: text)
       } catch {
-        if hasChanged(file) { continue }
+        if MountTableWatch.hasChanged(file) { continue }
         throw .malformed(error)
       }
       let outcome = complete(&mounts)
-      if hasChanged(file) { continue }
+      if MountTableWatch.hasChanged(file) { continue }
       switch outcome {
       case .changed: continue
       case .seesPart: throw .processIsChrooted(name)
@@ -66,12 +66,6 @@ extension ProcessFolder {
       do { return try MountTable(mounts) } catch { throw .notATree(error) }
     }
     throw .changedTooOften(tries: Self.tries)
-  }
-
-  /// Whether the namespace has changed since the file was opened, or since this was last asked.
-  private func hasChanged(_ file: borrowing Descriptor) -> Bool {
-    var question = pollfd(fd: file.number, events: Int16(POLLPRI), revents: 0)
-    return poll(&question, 1, 0) > 0 && question.revents & Int16(POLLPRI | POLLERR) != 0
   }
 
   private enum Completion { case complete, textOnly, changed, seesPart, processGone }
