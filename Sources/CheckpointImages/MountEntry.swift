@@ -39,11 +39,21 @@ enum MountEntry {
     if let group = mount.propagateFrom { entry.propagateFrom = group.rawValue }
     if let id = mount.uniqueID { entry.uniqueID = id }
     if let isFile = mount.isFile { entry.isFile = isFile }
+    if mount.isPeerGroupOutside { entry.peerGroupIsOutside = true }
+    if case .detected = mount.mooring, mount.peerGroup != nil, !mount.isPeerGroupOutside {
+      entry.internalSharing = true
+    }
     if let mapping = mount.idMapping {
       entry.idMap.users = mapping.users.map(range)
       entry.idMap.groups = mapping.groups.map(range)
     }
     return entry
+  }
+
+  /// In CRIU's words: a mount found in the outer namespace whose sharing is not the container's own.
+  private static func isSharedOutside(_ mount: Mount, _ entry: ImageMountEntry) -> Bool {
+    guard case .detected = mount.mooring, mount.peerGroup != nil else { return false }
+    return !entry.internalSharing
   }
 
   /// - Throws: `ImageError` for values that no kernel has.
@@ -88,6 +98,7 @@ enum MountEntry {
         users: entry.idMap.users.map(range), groups: entry.idMap.groups.map(range))
     }
     setMooring(of: &mount, key: key, from: entry)
+    mount.isPeerGroupOutside = entry.peerGroupIsOutside || isSharedOutside(mount, entry)
     if entry.hasKernelSource {
       mount.source = KernelString(try bytes(entry.kernelSource, "source"))
     }

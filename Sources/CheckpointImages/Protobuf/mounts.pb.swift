@@ -276,6 +276,16 @@ nonisolated struct ImageMountEntry: @unchecked Sendable {
   /// Clears the value of `idMap`. Subsequent reads from it will return its default value.
   mutating func clearIDMap() {_uniqueStorage()._idMap = nil}
 
+  /// Whether the peer group has members outside of the container.
+  var peerGroupIsOutside: Bool {
+    get {_storage._peerGroupIsOutside ?? false}
+    set {_uniqueStorage()._peerGroupIsOutside = newValue}
+  }
+  /// Returns true if `peerGroupIsOutside` has been explicitly set.
+  var hasPeerGroupIsOutside: Bool {_storage._peerGroupIsOutside != nil}
+  /// Clears the value of `peerGroupIsOutside`. Subsequent reads from it will return its default value.
+  mutating func clearPeerGroupIsOutside() {_uniqueStorage()._peerGroupIsOutside = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -343,7 +353,7 @@ nonisolated struct ImageIDMap: Sendable {
 
 nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "MountEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0\u{3}peer_group_is_outside\0")
 
   fileprivate class _StorageClass {
     var _fstype: UInt32? = nil
@@ -372,6 +382,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
     var _fileSystem: Data? = nil
     var _kernelSource: Data? = nil
     var _idMap: ImageIDMap? = nil
+    var _peerGroupIsOutside: Bool? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -408,6 +419,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       _fileSystem = source._fileSystem
       _kernelSource = source._kernelSource
       _idMap = source._idMap
+      _peerGroupIsOutside = source._peerGroupIsOutside
     }
   }
 
@@ -468,6 +480,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         case 1005: try { try decoder.decodeSingularBytesField(value: &_storage._fileSystem) }()
         case 1006: try { try decoder.decodeSingularBytesField(value: &_storage._kernelSource) }()
         case 1007: try { try decoder.decodeSingularMessageField(value: &_storage._idMap) }()
+        case 1008: try { try decoder.decodeSingularBoolField(value: &_storage._peerGroupIsOutside) }()
         default: break
         }
       }
@@ -558,6 +571,9 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       try { if let v = _storage._idMap {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 1007)
       } }()
+      try { if let v = _storage._peerGroupIsOutside {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 1008)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -593,6 +609,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         if _storage._fileSystem != rhs_storage._fileSystem {return false}
         if _storage._kernelSource != rhs_storage._kernelSource {return false}
         if _storage._idMap != rhs_storage._idMap {return false}
+        if _storage._peerGroupIsOutside != rhs_storage._peerGroupIsOutside {return false}
         return true
       }
       if !storagesAreEqual {return false}
