@@ -25,7 +25,7 @@ struct ContentSaver {
       }
       if mount.isRootDeleted || classification.kinds[index].isExternal { looked.append(index) }
     }
-    for (device, indices) in all { shown[device] = widestRoots(indices) }
+    for (device, indices) in all { shown[device] = kept.widestRoots(indices) }
   }
 
   var devices: [DeviceNumber] { shown.keys.sorted() }
@@ -38,23 +38,6 @@ struct ContentSaver {
   mutating func close() {
     for descriptor in archives.values { _ = Glibc.close(descriptor) }
     archives = [:]
-  }
-
-  /// One mount for each root that no other root contains.
-  private func widestRoots(_ indices: [Int]) -> [Int] {
-    var chosen: [MountPath: Int] = [:]
-    for index in indices.sorted(by: {
-      (kept.mounts[$0].root.depth, $0) < (kept.mounts[$1].root.depth, $1)
-    }) {
-      var path: MountPath? = kept.mounts[index].root
-      var isContained = false
-      while let current = path, !isContained {
-        isContained = chosen[current] != nil
-        path = current.parent
-      }
-      if !isContained { chosen[kept.mounts[index].root] = index }
-    }
-    return chosen.values.sorted()
   }
 
   /// Enters the container and does it.
@@ -103,4 +86,23 @@ func raiseDescriptorLimit() {
   guard getrlimit(resource, &limit) == 0 else { return }
   limit.rlim_cur = limit.rlim_max
   setrlimit(resource, &limit)
+}
+
+extension MountTable {
+  /// Of mounts of one superblock, one for each root that no other root contains.
+  func widestRoots(_ indices: [Int]) -> [Int] {
+    var chosen: [MountPath: Int] = [:]
+    for index in indices.sorted(by: {
+      (mounts[$0].root.depth, $0) < (mounts[$1].root.depth, $1)
+    }) {
+      var path: MountPath? = mounts[index].root
+      var isContained = false
+      while let current = path, !isContained {
+        isContained = chosen[current] != nil
+        path = current.parent
+      }
+      if !isContained { chosen[mounts[index].root] = index }
+    }
+    return chosen.values.sorted()
+  }
 }

@@ -3,8 +3,8 @@ import Glibc
 
 /// What the restored namespaces are for.
 public enum HolderCommand: Sendable {
-  /// Nothing yet: a small process keeps them (`-d`).
-  case none(detached: Bool)
+  /// Nothing yet: a small process keeps them.
+  case none
   /// COMMAND runs as a child of the holder, or in its place.
   case run([String], asFirstProcess: Bool, diesWithParent: Bool)
 }

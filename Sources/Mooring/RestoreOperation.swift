@@ -15,11 +15,14 @@ public struct RestoreOptions: Sendable {
   public var mounts = MountOptions()
   public var plugins: PluginOptions
   public var command: HolderCommand
+  /// Where the PID of the process that holds the namespaces is written.
   public var pidFile: String?
+  /// Return once the namespaces are verified, and leave their holder.
+  public var isDetached = false
 
   public init(
     images: String, root: String?, plugins: PluginOptions = .init(),
-    command: HolderCommand = .none(detached: true)
+    command: HolderCommand = .none
   ) {
     self.images = images
     self.root = root
@@ -182,19 +185,18 @@ public struct RestoreOperation {
     try worker.hold()
   }
 
-  /// Reads the new namespace afresh and compares it with what the images say.
+  /// Reads the new namespace afresh and compares it with what the images say. What lies in memory file
+  /// systems was written by this restore, each failure an error: `mooring verify` compares it too.
   private func verify(_ prepared: Prepared, _ pid: pid_t) throws {
-    let found = try readMountTable(of: pid)
-    let comparison = MountTreeComparison(
-      expected: prepared.plan.expected, found: found,
-      rules: .init(kinds: prepared.plan.kinds, of: prepared.plan.expected))
-    guard !comparison.isEqual else { return }
+    let verification = try Verification.compare(
+      prepared.plan.expected, prepared.plan.kinds, prepared.saved.namespaces, with: pid)
+    guard !verification.isEqual else { return }
     throw EngineFailure(
-      .different, "restore: the restored tree differs from the images:\n\(comparison)")
+      .different, "restore: the restored tree differs from the images:\n\(verification)")
   }
 
   private func finish(_ worker: inout WorkerProcess) -> CInt {
-    if case .none = options.command {
+    if options.isDetached {
       worker.leave()
       return 0
     }
