@@ -51,7 +51,7 @@ public struct StepFailure: Error, Sendable, CustomStringConvertible {
 /// | `attach` | openat2, move_mount |
 /// | `setAttributes`, `setPropagation`, `setIDMapping` | mount_setattr |
 /// | `joinGroup` | move_mount(MOVE_MOUNT_SET_GROUP) |
-/// | `pivotRoot` | fchdir, pivot_root, fchdir, umount2(MNT_DETACH) |
+/// | `pivotRoot` | fchdir, pivot_root, umount2(MNT_DETACH) |
 ///
 /// The staging area is a tmpfs over the old root: no path of the host is needed or made, and it goes
 /// with the old tree.
@@ -59,7 +59,6 @@ public struct RestoreExecutor: ~Copyable {
   private var slots: [CInt]
   private let services: ExecutorServices
   private let staging: Descriptor
-  private let oldRoot: Descriptor
   private var stagedCount = 0
   /// How many names the last placeholder took: itself, and directories above it.
   private var placeholderDepth = 0
@@ -70,21 +69,13 @@ public struct RestoreExecutor: ~Copyable {
     try checked(
       mooring_mount(nil, "/", nil, UInt(MS_REC) | UInt(1 << 18), nil), "mount",
       "/ (make everything private)")
-    let oldRoot = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+    let oldRoot = try Descriptor.open("/..", flags: openPath | O_DIRECTORY)
     let staging = try MountCalls.create(
       NewFileSystem(type: "tmpfs", source: "mooring", parameters: ["mode=700"], flags: []))
     try MountCalls.attach(staging.number, at: oldRoot.number)
-    self.init(slotCount: slotCount, services: services, staging: staging, oldRoot: oldRoot)
-  }
-
-  private init(
-    slotCount: Int, services: ExecutorServices, staging: consuming Descriptor,
-    oldRoot: consuming Descriptor
-  ) {
     slots = [CInt](repeating: -1, count: slotCount)
     self.services = services
     self.staging = staging
-    self.oldRoot = oldRoot
   }
 
   deinit { for slot in slots where slot >= 0 { _ = close(slot) } }
@@ -183,11 +174,17 @@ public struct RestoreExecutor: ~Copyable {
     }
   }
 
+  /// After `pivot_root(".", ".")` the old root lies on the new one, and on it the staging area (and
+  /// what else was mounted over the old root). "..", at the root, leads to the topmost of them.
   private func pivot(_ root: CInt) throws {
     try checked(fchdir(root) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "the new root")
     try checked(mooring_pivot_root(".", "."), "pivot_root", "the new root")
-    try checked(fchdir(oldRoot.number) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "the old root")
-    try checked(mooring_umount2(".", CInt(MNT_DETACH)), "umount2", "the old root")
+    let own = try checked(mooring_mount_id(root), "statx", "the new root")
+    while true {
+      let top = try Descriptor.open("/..", flags: openPath | O_DIRECTORY)
+      if try checked(mooring_mount_id(top.number), "statx", "/..") == own { break }
+      try checked(mooring_umount2("/..", CInt(MNT_DETACH)), "umount2", "the old root")
+    }
     try checked(chdir("/") < 0 ? -Int(Glibc.errno) : 0, "chdir", "/")
   }
 
