@@ -57,10 +57,11 @@ extension RestorePlanner {
   mutating func ensureAnchor(_ index: Int) -> Slot {
     if let slot = anchors[index]!.slot { return slot }
     let mount = table.mounts[index]
-    let slot = newSlot()
+    let source = source(of: index)
+    let slot = source == nil ? newSlot() : slotFromStart()
     anchors[index]!.slot = slot
     let isDirect = anchors[index]!.isDirect
-    if let source = source(of: index) {
+    if let source {
       outside.append(.takeFromOutside(source, mount: mount.id, into: slot))
       if !isDirect {
         steps.append(.setAttributes(slot, MountAttributes()))

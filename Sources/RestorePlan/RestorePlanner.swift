@@ -127,6 +127,11 @@ struct RestorePlanner {
 
   mutating func newSlot() -> Slot {
     if let slot = freeSlots.popLast() { return slot }
+    return slotFromStart()
+  }
+
+  /// A slot that nothing uses before: it can be filled before the first step.
+  mutating func slotFromStart() -> Slot {
     slotCount += 1
     return Slot(slotCount - 1)
   }
