@@ -221,3 +221,17 @@ public enum MountCalls {
     return found.isEmpty ? "" : "the kernel says: " + found.joined(separator: "; ")
   }
 }
+
+extension MountCalls {
+  /// Like `openBeneath`, but `nil` where there is no such name.
+  static func existing(
+    _ name: [UInt8], _ directory: CInt
+  ) throws(SystemCallFailure) -> Descriptor? {
+    do {
+      return try openBeneath(name, directory)
+    } catch {
+      if error.errno == .noSuchFileOrDirectory { return nil }
+      throw error
+    }
+  }
+}

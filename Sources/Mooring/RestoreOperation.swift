@@ -172,6 +172,18 @@ public struct RestoreOperation {
         let owner = Descriptor(owning: mount)
         try outside.join(owner.number, MountID(UInt32(number)))
         return Message(.answer)
+      case .rename:
+        let names = message.bytes.dropFirst().split(
+          separator: 0, omittingEmptySubsequences: false
+        ).map { Array($0) }
+        guard message.descriptors.count == 2, names.count == 2 else { break }
+        let one = Descriptor(owning: message.descriptors[0])
+        let other = Descriptor(owning: message.descriptors[1])
+        try checked(
+          renameNames(
+            (one.number, names[0]), (other.number, names[1]), exchanging: message.bytes[0] == 1),
+          "renameat2", "\(quoted(names[0])) to \(quoted(names[1]))")
+        return Message(.answer)
       case .needIDMapping:
         guard let mapping = IDMapping(wireText: message.text) else { break }
         let namespace = try UserNamespaceMaker.make(mapping)

@@ -122,7 +122,13 @@ struct Worker {
       willMake: { directory, name, isFile in
         _ = try ask(Message(.willMake, [isFile ? 1 : 0] + name, descriptors: [directory]))
       },
-      userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) })
+      userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) },
+      renameMountPoint: { one, other, exchanging in
+        _ = try ask(
+          Message(
+            .rename, [exchanging ? 1 : 0] + one.name + [0] + other.name,
+            descriptors: [one.directory, other.directory]))
+      })
   }
 }
 

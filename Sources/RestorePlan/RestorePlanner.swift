@@ -75,6 +75,7 @@ struct RestorePlanner {
   let hostMounts: HostMounts?
   private var freeSlots: [Slot] = []
   private var slotCount = 0
+  private var placeholderCount = 0
 
   /// A superblock, or the part of it that came from outside, from which mounts are cloned.
   struct Anchor {
@@ -84,7 +85,10 @@ struct RestorePlanner {
     /// Its only mount is the one that was made or taken: nothing is staged.
     var isDirect: Bool
     var slot: Slot?
-    var deleted: [MountPath: (slot: Slot?, uses: Int, isFile: Bool)] = [:]
+    /// What was unlinked: the names of the placeholders, by root.
+    var deleted: [MountPath: (name: KernelString, isFile: Bool)] = [:]
+    /// Flags that the superblock gets once nothing is written to it any more.
+    var lateFlags: SuperblockFlags?
   }
 
   struct Exemplar {
@@ -166,9 +170,12 @@ struct RestorePlanner {
       var state = anchors[anchor] ?? Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
       state.uses += 1
       if isRemade(mount, index, anchor) {
-        var deleted = state.deleted[mount.root] ?? (nil, 0, mount.isFile ?? false)
-        deleted.uses += 1
-        state.deleted[mount.root] = deleted
+        if state.deleted[mount.root] == nil {
+          placeholderCount += 1
+          state.deleted[mount.root] = (
+            KernelString(".mooring-unlinked-\(placeholderCount)"), mount.isFile ?? false
+          )
+        }
       }
       anchors[anchor] = state
     }
@@ -259,7 +266,8 @@ struct RestorePlanner {
   private mutating func finish(_ index: Int) {
     let mount = table.mounts[index]
     let slot = mountSlots[index]!
-    if index == table.rootIndex || groups.isLate(mount) {
+    // The root, and what is mounted over it: pivot_root wants them private.
+    if mount.mountPoint.isRoot || groups.isLate(mount) {
       late.append(index)
     } else {
       setPropagation(index, slot)
@@ -273,6 +281,7 @@ struct RestorePlanner {
     anchors[index]!.uses -= 1
     if anchors[index]!.uses == 0, !anchors[index]!.isDirect, let slot = anchors[index]!.slot {
       anchors[index]!.slot = nil
+      removePlaceholders(index, slot)
       release(slot)
     }
   }
