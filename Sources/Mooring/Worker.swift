@@ -18,18 +18,28 @@ struct Worker {
   func run(_ channel: borrowing Channel) {
     do {
       _ = umask(0)
-      try checked(mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+      try dieWithEngine()
       try makeNamespaces(channel)
+      // Once more: a new process does not inherit it, and new credentials take it away.
+      try dieWithEngine()
       try prepareNamespaces()
       try channel.send(Message(.ready))
       try build(channel)
       try channel.send(Message(.built))
       guard try channel.receive()?.kind == .hold else { mooring_exit(1) }
+      // Before the engine may go: from here on its end is not the holder's.
+      if !command.diesWithEngine { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
+      try channel.send(Message(.held))
     } catch {
       try? channel.send(Message(.failed, text: "\(error)"))
       mooring_exit(1)
     }
     Holder(command: command).run()
+  }
+
+  private func dieWithEngine() throws(SystemCallFailure) {
+    try checked(
+      mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
   }
 
   /// The user namespace first, so that the others belong to it; pid and time take one more fork.
@@ -54,7 +64,6 @@ struct Worker {
         mooring_exit(0)
       }
       try expectGo(channel)
-      try checked(mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
     }
   }
 

@@ -78,7 +78,11 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// The tree is verified: the worker becomes the holder.
-  func hold() throws { try channel.send(Message(.hold)) }
+  func hold() throws {
+    try channel.send(Message(.hold))
+    let message = try next()
+    if message.kind != .held { throw unexpected(message) }
+  }
 
   private func next() throws -> Message {
     guard let message = try channel.receive() else {
