@@ -30,8 +30,11 @@ struct Worker {
       // Before the engine may go: from here on its end is not the holder's.
       if !command.diesWithEngine { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
       try channel.send(Message(.held))
+    } catch let failure as StepFailure {
+      try? channel.send(Message(.failed, text: StepSentence(plan).text(failure)))
+      mooring_exit(1)
     } catch {
-      try? channel.send(Message(.failed, text: "\(error)"))
+      try? channel.send(Message(.failed, text: "restore: \(error)"))
       mooring_exit(1)
     }
     Holder(command: command).run()
