@@ -70,41 +70,26 @@ public struct RestoreOperation {
   func prepare() throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let saved = try images.load()
-    var mounts = options.mounts
-    mounts.external = try mounts.external.map { option throws -> ExternalOption in
-      if case .mountForKey(let key, let path) = option {
-        return .mountForKey(key, path: try resolved(path, "--external 'mnt[\(key)]:\(path)'"))
-      }
-      return option
-    }
+    let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    let request = RestoreRequest(
+    var request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
-      options: mounts, root: root, host: try readOwnMountTable(),
+      options: outside.options, root: root, host: try readOwnMountTable(),
       descriptorLimit: Int(clamping: limit.rlim_max))
+    request.outside = outside.found
     return Prepared(saved: saved, plan: request.plan(), root: root)
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
-    let path = try resolved(MountPath(text), "--root \(text)")
-    var status = stat()
-    guard withPath(path.bytes, { stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
-    else {
-      throw EngineFailure(.refused, "--root \(text): it is not a directory")
+    switch OutsidePaths.resolve(MountPath(text)) {
+    case .success(let path):
+      if OutsidePaths.look(at: path) == .directory { return path }
+      throw EngineFailure(.refused, "restore: --root \(text) is not a directory")
+    case .failure(let failure):
+      throw EngineFailure(.refused, "restore: --root: \(failure); name a directory that is there")
     }
-    return path
-  }
-
-  private func resolved(_ path: MountPath, _ option: String) throws -> MountPath {
-    guard let real = withPath(path.bytes, { realpath($0, nil) }) else {
-      let failure = Errno(rawValue: errno)
-      throw EngineFailure(
-        .refused, "\(option): \(failure.symbol) (\(failure.text)); name a path that exists here")
-    }
-    defer { free(real) }
-    return MountPath(Array(UnsafeBufferPointer(start: real, count: strlen(real))).map(UInt8.init))
   }
 
   /// Restores, and gives the exit status of COMMAND; 0 where there is none.

@@ -89,7 +89,8 @@ struct MountMappingOptions: ParsableArguments {
         At dump: 'mnt[/path]:KEY' names the mount at /path; 'mnt[]' finds mounts in the engine's own \
         namespace, with m after a colon those with a master there too, with s those that share with \
         it; 'dev[MAJOR/MINOR]:KEY' names a file system by its device. At restore: \
-        'mnt[KEY]:/host/path' and 'dev[KEY]:/dev/path' say what stands for KEY here. In paths, \\ooo \
+        'mnt[KEY]:/host/path' and 'dev[KEY]:/dev/path' say what stands for KEY here, \
+        'mnt[/path]:/host/path' where the mount at /path comes from. In paths, \\ooo \
         stands for a byte in octal.
         """, valueName: "mapping"))
   var external: [String] = []
@@ -114,6 +115,7 @@ struct MountMappingOptions: ParsableArguments {
     for text in extMountMap {
       options.external.append(try ExternalOption(parsingMap: text, atDump: atDump))
     }
+    if !atDump { options.external = try options.external.map { (option) throws(OptionError) in try option.atRestore() } }
     for option in options.external {
       guard option.isForDump != atDump else { continue }
       throw OptionError(

@@ -6,6 +6,9 @@ public enum ExternalOption: Hashable, Sendable {
   case mountAtPath(MountPath, key: KernelString)
   /// `mnt[KEY]:/host/path` (restore): what KEY stands for here.
   case mountForKey(KernelString, path: MountPath)
+  /// `mnt[/path]:/host/path` (restore, ours): where the mount at this place comes from here, whatever
+  /// the images say of it.
+  case sourceAtPath(MountPath, path: MountPath)
   /// `mnt[]`, `mnt[]:m`, `mnt[]:s`, `mnt[]:ms`: find mounts from outside in the engine's namespace.
   case detect(masters: Bool, sharing: Bool)
   /// `dev[MAJOR/MINOR]:KEY` (dump): the file system on this device is called KEY.
@@ -82,11 +85,17 @@ public enum ExternalOption: Hashable, Sendable {
     }
   }
 
+  /// At a restore, a key that is a path is one: `mnt[/path]:/host/path`.
+  public func atRestore() throws(OptionError) -> ExternalOption {
+    guard case .mountAtPath(let place, let key) = self, key.bytes.first == 0x2F else { return self }
+    return .sourceAtPath(place, path: try Self.path(key.description, in: description))
+  }
+
   /// Whether it is said at dump; `nil` where it may be said at both.
   public var isForDump: Bool? {
     switch self {
     case .mountAtPath, .device: true
-    case .mountForKey, .deviceForKey: false
+    case .mountForKey, .deviceForKey, .sourceAtPath: false
     case .detect: nil
     }
   }
@@ -124,6 +133,7 @@ extension ExternalOption: CustomStringConvertible {
     switch self {
     case .mountAtPath(let path, let key): "mnt[\(path)]:\(key)"
     case .mountForKey(let key, let path): "mnt[\(key)]:\(path)"
+    case .sourceAtPath(let place, let path): "mnt[\(place)]:\(path)"
     case .detect(let masters, let sharing):
       "mnt[]" + (masters || sharing ? ":" : "") + (masters ? "m" : "") + (sharing ? "s" : "")
     case .device(let device, let key): "dev[\(device.major)/\(device.minor)]:\(key)"
@@ -177,6 +187,10 @@ public struct MountOptions: Sendable {
 
   var pathOfKey: [KernelString: MountPath] {
     external.reduce(into: [:]) { if case .mountForKey(let key, let path) = $1 { $0[key] = path } }
+  }
+
+  var sourceOfPath: [MountPath: MountPath] {
+    external.reduce(into: [:]) { if case .sourceAtPath(let place, let path) = $1 { $0[place] = path } }
   }
 
   var keyOfDevice: [DeviceNumber: KernelString] {

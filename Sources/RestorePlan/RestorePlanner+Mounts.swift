@@ -97,9 +97,10 @@ extension RestorePlanner {
   /// Where the anchor's mount is taken from, where it lies outside.
   func source(of index: Int) -> OutsideSource? {
     let mount = table.mounts[index]
+    if kinds[index].isExternal, let path = sourceOfPath[mount.mountPoint] { return .path(path) }
     switch kinds[index] {
     case .namespaceRoot: return request.root == nil ? nil : .root
-    case .externalByKey(let key): return request.options.pathOfKey[key].map { .path($0) }
+    case .externalByKey(let key): return pathOfKey[key].map { .path($0) }
     case .externalDetected(let path): return .path(path)
     case .externalByPlugin: return .plugin(expectsFile: mount.isFile)
     default: return nil
@@ -108,7 +109,7 @@ extension RestorePlanner {
 
   private func newFileSystem(_ mount: Mount, _ kind: MountKind) -> NewFileSystem {
     var source = mount.source
-    if case .device(let key) = kind, let path = request.options.pathOfDeviceKey[key] {
+    if case .device(let key) = kind, let path = pathOfDeviceKey[key] {
       source = KernelString(path.bytes)
     }
     var parameters = mount.superblockOptions.bytes.split(separator: 0x2C).map {

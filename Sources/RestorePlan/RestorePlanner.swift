@@ -1,5 +1,12 @@
 import MountTable
 
+/// What lies at a path of the engine's mount namespace.
+public enum OutsidePath: Hashable, Sendable {
+  case file, directory
+  /// Nothing that can be opened; what the kernel said.
+  case unreachable(String)
+}
+
 /// What a restore is asked to do.
 public struct RestoreRequest: Sendable {
   public var table: MountTable
@@ -11,6 +18,9 @@ public struct RestoreRequest: Sendable {
   public var root: MountPath?
   /// The mounts of the engine's own namespace.
   public var host: MountTable?
+  /// What lies at the paths outside that mounts come from; nothing is checked for a path that is not
+  /// here.
+  public var outside: [MountPath: OutsidePath] = [:]
   /// How many descriptors a process may have open.
   public var descriptorLimit: Int
 
@@ -73,6 +83,9 @@ struct RestorePlanner {
   var mountSlots: [Int: Slot] = [:]
   var late: [Int] = []
   let hostMounts: HostMounts?
+  let sourceOfPath: [MountPath: MountPath]
+  let pathOfKey: [KernelString: MountPath]
+  let pathOfDeviceKey: [KernelString: MountPath]
   private var freeSlots: [Slot] = []
   private var slotCount = 0
   private var placeholderCount = 0
@@ -103,6 +116,9 @@ struct RestorePlanner {
     groups = PeerGroups(classification.table)
     findings = classification.findings
     hostMounts = request.host.map(HostMounts.init)
+    sourceOfPath = request.options.sourceOfPath
+    pathOfKey = request.options.pathOfKey
+    pathOfDeviceKey = request.options.pathOfDeviceKey
   }
 
   mutating func plan() -> RestorePlan {
