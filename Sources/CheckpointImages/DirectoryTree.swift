@@ -77,3 +77,8 @@ enum DirectoryTree {
     return about.st_mode & S_IFMT
   }
 }
+
+/// Removes a name and, where it is a directory, all that is in it; what cannot be removed stays.
+public func removeTree(_ name: [UInt8], in directory: CInt) {
+  DirectoryTree.remove(name, in: directory)
+}

@@ -37,6 +37,13 @@ public struct ImageWriter: ~Copyable {
   /// The directory that is being filled: plugins put their files here. Valid until the commit.
   public var descriptor: CInt { staging.descriptor }
 
+  /// Calls `body` with where the set is being made: a directory and the name in it.
+  public func withStagingPlace<Result>(
+    _ body: (_ directory: CInt, _ name: [UInt8]) throws -> Result
+  ) rethrows -> Result {
+    try body(staging.placeDescriptor, staging.name)
+  }
+
   /// Writes all images but the contents of file systems.
   ///
   /// `archivedDevices` and `namespaceIDs` of the container are not looked at.

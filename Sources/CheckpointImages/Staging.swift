@@ -12,13 +12,14 @@ final class Staging {
   /// Where the staging directory is: the destination's parent, or the destination.
   private let place: Descriptor
   /// The staging directory's name in `place`.
-  private let name: [UInt8]
+  let name: [UInt8]
   /// The destination's name in `place`, but for `fileByFile`.
   private let target: [UInt8]
   private let staged: Descriptor
   private var isFinished = false
 
   var descriptor: CInt { staged.number }
+  var placeDescriptor: CInt { place.number }
 
   init(for path: [UInt8]) throws(SystemCallFailure) {
     let (parentPath, target) = Self.split(path)

@@ -12,6 +12,8 @@ struct Message {
     case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, built, held, failed
     // engine → worker
     case go, provide, build, answer, refusal, hold
+    // engine → keeper of the journal
+    case keep, undo
   }
 
   var kind: Kind
@@ -55,6 +57,9 @@ struct Channel: ~Copyable {
     return Pair(
       mine: Channel(Descriptor(owning: ends[0])), theirs: Channel(Descriptor(owning: ends[1])))
   }
+
+  /// The socket itself; who takes it closes it.
+  consuming func takeSocket() -> CInt { socket.release() }
 
   func send(_ message: Message) throws(SystemCallFailure) {
     try Channel.send(message, over: socket.number)

@@ -41,6 +41,11 @@ public struct DumpOperation {
       let watch = try MountTableWatch(options.pid)
       let facts = try ContainerFacts.read(options.pid)
       let writer = try ImageWriter.stage(for: options.images)
+      // For an engine that is killed; one that fails takes the folder along itself.
+      var journal = UndoJournal()
+      try writer.withStagingPlace { directory, name in
+        try journal.record(directory: directory, name: name, .tree)
+      }
       let chain = try PluginChain.starting(
         options.plugins, stage: .dump, imageDirectory: writer.descriptor, log: log)
       do {
@@ -67,6 +72,8 @@ public struct DumpOperation {
         chain?.finish(succeeded: false)
         throw error
       }
+      // The former set passes through the folder while it is replaced: from here on it is not to be lost.
+      journal.forget()
       try writer.commit()
     }
   }

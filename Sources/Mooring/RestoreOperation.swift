@@ -148,9 +148,10 @@ public struct RestoreOperation {
         return Message(.answer, descriptors: [content.release()])
       case .willMake:
         guard let directory = message.descriptors.first, message.bytes.count > 1 else { break }
-        journal.record(
+        defer { _ = close(directory) }
+        try journal.record(
           directory: directory, name: Array(message.bytes.dropFirst()),
-          isFile: message.bytes[0] == 1)
+          message.bytes[0] == 1 ? .file : .directory)
         return Message(.answer)
       case .joinOutside:
         guard let mount = message.descriptors.first, let number = message.number else { break }
