@@ -79,6 +79,7 @@ public struct RestoreOperation {
       options: outside.options, root: root, host: try readOwnMountTable(),
       descriptorLimit: Int(clamping: limit.rlim_max))
     request.outside = outside.found
+    request.mountLimit = mountLimit()
     return Prepared(saved: saved, plan: request.plan(), root: root)
   }
 

@@ -63,6 +63,18 @@ extension RestorePlanner {
     }
   }
 
+  /// The new namespace begins as a copy of the engine's, which goes only at the end.
+  mutating func checkMountLimit() {
+    guard let limit = request.mountLimit else { return }
+    let staged = steps.count { if case .stage = $0 { true } else { false } }
+    let needed = (hostMounts?.table.mounts.count ?? 0) + table.mounts.count + staged + 1
+    guard needed > limit else { return }
+    findings.append(
+      Finding(
+        "the restore needs \(needed) mounts in a namespace, the host's own among them, and the kernel "
+          + "allows \(limit)", cures: ["raise the limit: sysctl fs.mount-max=\(needed + 1000)"]))
+  }
+
   private mutating func checkSources() {
     var usedKeys: Set<KernelString> = []
     var usedPlaces: Set<MountPath> = []

@@ -23,6 +23,8 @@ public struct RestoreRequest: Sendable {
   public var outside: [MountPath: OutsidePath] = [:]
   /// How many descriptors a process may have open.
   public var descriptorLimit: Int
+  /// How many mounts a namespace may have (`fs.mount-max`).
+  public var mountLimit: Int?
 
   public init(
     table: MountTable, namespaces: ContainerNamespaces = .init(),
@@ -129,6 +131,7 @@ struct RestorePlanner {
       makeRemainingExemplars()
       if let root = mountSlots[table.rootIndex] { steps.append(.pivotRoot(root)) }
       joinLateGroups()
+      checkMountLimit()
       if slotCount + 64 > request.descriptorLimit {
         findings.append(
           Finding(
