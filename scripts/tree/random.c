@@ -61,18 +61,22 @@ static bool new_directory(char path[PATH_BYTES])
 	return mkdir(path, 0755) == 0;
 }
 
-static bool new_file(char path[PATH_BYTES])
+static bool make_content(const char *path, const char *text)
 {
-	int file;
+	int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
-	new_path(path);
-	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (file < 0)
 		return false;
-	if (write(file, path, strlen(path)) < 0)
+	if (write(file, text, strlen(text)) < 0)
 		die("write %s", path);
 	close(file);
 	return true;
+}
+
+static bool new_file(char path[PATH_BYTES])
+{
+	new_path(path);
+	return make_content(path, path);
 }
 
 static void add_directory(void)
@@ -110,7 +114,7 @@ static bool put_tmpfs(const char *path)
 	if (mount("tmpfs", path, "tmpfs", flag_sets[below(8)], option_sets[below(5)]))
 		return false;
 	snprintf(file, sizeof(file), "%s/content", path);
-	write_text(file, path);
+	make_content(file, path);
 	mounted(path);
 	return true;
 }
@@ -207,7 +211,7 @@ static void make_superblock_read_only(const char *path)
 	struct statfs kind;
 
 	if (stat("/", &root) || stat(path, &here) || statfs(path, &kind))
-		die("stat %s", path);
+		return;
 	if (here.st_dev != root.st_dev && kind.f_type == TMPFS_MAGIC)
 		mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL);
 }
