@@ -30,7 +30,8 @@ cannot_run() {
 if [ -z "${MOORING_SANDBOX:-}" ]; then
   [ "$(id -u)" = 0 ] || cannot_run "wants root"
   MOORING=$("$scripts/built-command")
-  sandbox=$(mktemp -d "${TMPDIR:-/tmp}/mooring-test-XXXXXX")
+  # On a disk, as the roots of containers are.
+  sandbox=$(mktemp -d "${TMPDIR:-/var/tmp}/mooring-test-XXXXXX")
   # Users of a container's user namespace walk through it.
   chmod 755 "$sandbox"
   trap 'rm -rf --one-file-system "$sandbox"' EXIT
@@ -54,12 +55,10 @@ plugins=$MOORING_SANDBOX/plugins
 work=$MOORING_SANDBOX/work
 mkdir -p "$work"
 export TMPDIR=$MOORING_SANDBOX/tmp
-case $MOORING_SANDBOX/$repository/$mooring in
-# A checkout below /tmp must stay visible; else nobody else's files are in /tmp.
-*//tmp/*) ;;
-*)
-  mount --bind "$TMPDIR" /tmp
-  ;;
+# Nobody else's files in /tmp, unless the checkout itself is there.
+case " $MOORING_SANDBOX $repository $mooring" in
+*" /tmp/"*) ;;
+*) mount --bind "$TMPDIR" /tmp ;;
 esac
 PATH=$(dirname "$mooring"):$tools:$PATH
 unset CRIU_LIBS_DIR

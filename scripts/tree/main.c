@@ -66,7 +66,8 @@ static void pivot(void)
 static void build(const struct request *request)
 {
 	umask(022);
-	take_from_outside(request);
+	if (request->scenario)
+		prepare_scenario(request);
 	pivot();
 	if (request->scenario)
 		build_scenario(request);

@@ -1,5 +1,6 @@
 #include "tree.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Clones of the directory and the file outside, taken before the namespace was made private. */
-static int outside_directory = -1, outside_file = -1;
+/* Made while the caller's mounts can be seen, attached after the pivot. */
+static int outside_directory = -1, outside_file = -1, process_files_mount = -1;
 
 static void empty(const struct request *request)
 {
@@ -346,8 +347,7 @@ static void process_files(const struct request *request)
 {
 	(void)request;
 	make_directory("/proc");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
-		die("mount proc");
+	attach_tree(process_files_mount, "/proc");
 	bind_mount("/proc/sys", "/proc/sys");
 	set_attributes("/proc/sys", MOUNT_ATTR_RDONLY, 0);
 	mount_tmpfs("/proc/acpi", "ro");
@@ -377,37 +377,68 @@ static void many(const struct request *request)
 	}
 }
 
+/* The directory and the file of --outside, tied to what they are copies of. */
+static void take_from_outside(const struct request *request)
+{
+	char path[4096];
+
+	if (!request->outside) {
+		errno = 0;
+		die("%s wants --outside DIR", request->scenario);
+	}
+	snprintf(path, sizeof(path), "%s/directory", request->outside);
+	outside_directory = clone_tree(path, false);
+	snprintf(path, sizeof(path), "%s/file", request->outside);
+	outside_file = clone_tree(path, false);
+}
+
+/* In a user namespace only possible while another proc is in sight. */
+static void mount_process_files(const struct request *request)
+{
+	int context = fsopen("proc", FSOPEN_CLOEXEC);
+
+	(void)request;
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		die("create a proc");
+	process_files_mount = fsmount(context, FSMOUNT_CLOEXEC,
+				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (process_files_mount < 0)
+		die("mount a proc");
+	close(context);
+}
+
 static const struct scenario {
 	const char *name;
 	void (*build)(const struct request *);
-	bool needs_outside;
+	/* Runs before the pivot, and before the namespace is private. */
+	void (*prepare)(const struct request *);
 } scenarios[] = {
-	{ "empty", empty, false },
-	{ "external-private", external_private, true },
-	{ "external-master", external_master, true },
-	{ "external-sharing", external_sharing, true },
-	{ "external-master-and-sharing", external_master_and_sharing, true },
-	{ "deleted-root", deleted_root, false },
-	{ "deleted-file-with-contents", deleted_file_with_contents, false },
-	{ "overmounted-file", overmounted_file, false },
-	{ "shared-parent", shared_parent, false },
-	{ "read-only-root", read_only_root, false },
-	{ "complex-sharing", complex_sharing, false },
-	{ "overmounted-parent-root", overmounted_parent_root, false },
-	{ "hiding-siblings", hiding_siblings, false },
-	{ "nested-binds", nested_binds, false },
-	{ "non-uniform-shares", non_uniform_shares, false },
-	{ "unusual-names", unusual_names, false },
-	{ "chain-of-masters", chain_of_masters, false },
-	{ "unbindable", unbindable, false },
-	{ "flags", flags, false },
-	{ "superblock-options", superblock_options, false },
-	{ "peers-without-common-root", peers_without_common_root, false },
-	{ "no-root-mount", no_root_mount, false },
-	{ "shared-root", shared_root, false },
-	{ "contents", contents, false },
-	{ "process-files", process_files, false },
-	{ "many", many, false },
+	{ "empty", empty, NULL },
+	{ "external-private", external_private, take_from_outside },
+	{ "external-master", external_master, take_from_outside },
+	{ "external-sharing", external_sharing, take_from_outside },
+	{ "external-master-and-sharing", external_master_and_sharing, take_from_outside },
+	{ "deleted-root", deleted_root, NULL },
+	{ "deleted-file-with-contents", deleted_file_with_contents, NULL },
+	{ "overmounted-file", overmounted_file, NULL },
+	{ "shared-parent", shared_parent, NULL },
+	{ "read-only-root", read_only_root, NULL },
+	{ "complex-sharing", complex_sharing, NULL },
+	{ "overmounted-parent-root", overmounted_parent_root, NULL },
+	{ "hiding-siblings", hiding_siblings, NULL },
+	{ "nested-binds", nested_binds, NULL },
+	{ "non-uniform-shares", non_uniform_shares, NULL },
+	{ "unusual-names", unusual_names, NULL },
+	{ "chain-of-masters", chain_of_masters, NULL },
+	{ "unbindable", unbindable, NULL },
+	{ "flags", flags, NULL },
+	{ "superblock-options", superblock_options, NULL },
+	{ "peers-without-common-root", peers_without_common_root, NULL },
+	{ "no-root-mount", no_root_mount, NULL },
+	{ "shared-root", shared_root, NULL },
+	{ "contents", contents, NULL },
+	{ "process-files", process_files, mount_process_files },
+	{ "many", many, NULL },
 };
 
 static const struct scenario *find(const char *name)
@@ -429,20 +460,12 @@ void list_scenarios(void)
 		printf("%s\n", scenarios[i].name);
 }
 
-void take_from_outside(const struct request *request)
+void prepare_scenario(const struct request *request)
 {
-	char path[4096];
+	const struct scenario *scenario = find(request->scenario);
 
-	if (!request->scenario || !find(request->scenario)->needs_outside)
-		return;
-	if (!request->outside) {
-		fprintf(stderr, "make-tree: %s wants --outside DIR\n", request->scenario);
-		_exit(64);
-	}
-	snprintf(path, sizeof(path), "%s/directory", request->outside);
-	outside_directory = clone_tree(path, false);
-	snprintf(path, sizeof(path), "%s/file", request->outside);
-	outside_file = clone_tree(path, false);
+	if (scenario->prepare)
+		scenario->prepare(request);
 }
 
 void build_scenario(const struct request *request)

@@ -36,8 +36,8 @@ void build_random(const struct request *request);
 
 /* scenarios.c */
 void build_scenario(const struct request *request);
-/* What lies outside must be cloned before the container's namespace is made private. */
-void take_from_outside(const struct request *request);
+/* What must be done before the container's namespace is made private. */
+void prepare_scenario(const struct request *request);
 void list_scenarios(void);
 bool scenario_exists(const char *name);
 
