@@ -1,0 +1,110 @@
+#!/bin/bash
+# The named trees of make-tree: each is saved, restored and found equal.
+# shellcheck source=Tests/Whole/harness.sh
+. "$(dirname "$0")/harness.sh"
+
+for name in empty deleted-root overmounted-file shared-parent read-only-root complex-sharing \
+  overmounted-parent-root hiding-siblings nested-binds non-uniform-shares unusual-names \
+  chain-of-masters unbindable flags superblock-options peers-without-common-root shared-root contents; do
+  test_case "$name"
+  make_tree --scenario "$name"
+  round_trip
+  test_case "$name in a user namespace"
+  make_tree --scenario "$name" --userns --pidns
+  round_trip
+done
+
+test_case "process files, with a pid namespace"
+make_tree --scenario process-files --pidns
+round_trip
+
+test_case "process files, with a user namespace"
+make_tree --scenario process-files --pidns --userns
+round_trip
+
+# What no archive holds is said, not lost: restored equal, or refused before anything is written.
+for name in deleted-file-with-contents no-root-mount; do
+  test_case "$name"
+  make_tree --scenario "$name"
+  rm -rf images
+  run mooring dump -t "$pid" -D images
+  case $status in
+  0) round_trip ;;
+  2)
+    [ ! -e images ] || fail "refused, but images were written"
+    end_process "$pid"
+    ;;
+  *)
+    fail "exit status $status: neither saved nor refused"
+    show_output
+    end_process "$pid"
+    ;;
+  esac
+done
+
+for count in 10 1000; do
+  test_case "$count binds and $count tmpfs"
+  make_tree --binds "$count" --tmpfs "$count"
+  round_trip
+done
+
+test_case "10000 binds"
+make_tree --binds 10000
+time_limit=120 round_trip
+
+# An outside with a directory and a file to share.
+mkdir outside
+mount -t tmpfs outside outside
+mount --make-shared outside
+mkdir outside/directory outside/directory/sub
+echo "outside" >outside/directory/file
+echo "outside" >outside/file
+
+at_dump=(--external 'mnt[/dir]:thedir')
+at_restore=(--external "mnt[thedir]:$work/outside/directory")
+
+test_case "external directory and file, private"
+make_tree --scenario external-private --outside "$work/outside"
+dump_and_end "${at_dump[@]}" --external 'mnt[/file]:thefile'
+restore_detached "${at_restore[@]}" --external "mnt[thefile]:$work/outside/file"
+if [ -n "$holder" ]; then
+  expect_status 0 mooring verify -D images -t "$holder"
+  expect_equal "$(cat "/proc/$holder/root/dir/file")" outside "the file in the directory"
+  expect_equal "$(cat "/proc/$holder/root/file")" outside "the file"
+  end_holder
+fi
+
+# $1: scenario; the restored mount must be tied to the outside as it was.
+external_propagation() {
+  test_case "$1"
+  make_tree --scenario "$1" --outside "$work/outside"
+  rm -rf images
+  expect_status 0 mooring dump -t "$pid" -D images --external 'mnt[]:ms'
+  end_process "$pid"
+  restore_detached --external 'mnt[]:ms'
+  [ -n "$holder" ] || return 0
+  expect_status 0 mooring verify -D images -t "$holder"
+  mkdir -p outside/directory/later
+  mount -t tmpfs later outside/directory/later
+  grep -q ' /dir/later ' "/proc/$holder/mountinfo" ||
+    fail "what is mounted outside does not show in the container"
+  umount outside/directory/later
+  end_holder
+}
+
+external_propagation external-master
+external_propagation external-sharing
+external_propagation external-master-and-sharing
+
+test_case "external mounts that nothing explains"
+make_tree --scenario external-private --outside "$work/outside"
+rm -rf images
+remember_host
+expect_status 2 mooring dump -t "$pid" -D images
+expect_error_has "mnt[/dir]"
+expect_error_has "mnt[/file]"
+expect_same_host
+[ ! -e images ] || fail "images were written"
+end_process "$pid"
+
+finish

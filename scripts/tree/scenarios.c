@@ -1,0 +1,474 @@
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Made while the caller's mounts can be seen, attached after the pivot. */
+static int outside_directory = -1, outside_file = -1, process_files_mount = -1;
+
+static void empty(const struct request *request)
+{
+	(void)request;
+}
+
+/* Two mounts from outside that share nothing with it. */
+static void external_private(const struct request *request)
+{
+	(void)request;
+	make_directory("/dir");
+	write_text("/file", "");
+	attach_tree(outside_directory, "/dir");
+	attach_tree(outside_file, "/file");
+	set_propagation("/dir", MS_PRIVATE);
+	set_propagation("/file", MS_PRIVATE);
+}
+
+/* What is mounted outside shows inside. */
+static void external_master(const struct request *request)
+{
+	(void)request;
+	make_directory("/dir");
+	attach_tree(outside_directory, "/dir");
+	set_propagation("/dir", MS_SLAVE);
+}
+
+/* Peers across the border. */
+static void external_sharing(const struct request *request)
+{
+	(void)request;
+	make_directory("/dir");
+	write_text("/file", "");
+	attach_tree(outside_directory, "/dir");
+	attach_tree(outside_file, "/file");
+}
+
+/* A slave of the outside that shares inside. */
+static void external_master_and_sharing(const struct request *request)
+{
+	(void)request;
+	make_directory("/dir");
+	make_directory("/peer");
+	attach_tree(outside_directory, "/dir");
+	set_propagation("/dir", MS_SLAVE);
+	set_propagation("/dir", MS_SHARED);
+	bind_mount("/dir", "/peer");
+}
+
+/* Mounts whose source was removed: a directory, a file, on a tmpfs and on the root's disk. */
+static void deleted_root(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/directory");
+	make_directory("/gone");
+	make_directory("/1");
+	make_directory("/2");
+	write_text("/t/file", "");
+	write_text("/3", "");
+	bind_mount("/t/directory", "/1");
+	bind_mount("/gone", "/2");
+	bind_mount("/t/file", "/3");
+	if (rmdir("/t/directory") || rmdir("/gone") || unlink("/t/file"))
+		die("remove the sources");
+}
+
+/* The file's bytes live on in the mount alone. */
+static void deleted_file_with_contents(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	write_text("/t/file", "only here\n");
+	write_text("/kept", "");
+	bind_mount("/t/file", "/kept");
+	if (unlink("/t/file"))
+		die("remove the source");
+}
+
+static void overmounted_file(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	write_text("/t/under", "under\n");
+	write_text("/t/over", "over\n");
+	write_text("/t/top", "top\n");
+	bind_mount("/t/over", "/t/under");
+	bind_mount("/t/top", "/t/under");
+	write_text("/onroot", "");
+	bind_mount("/t/over", "/onroot");
+}
+
+static void shared_parent(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	set_propagation("/t", MS_SHARED);
+	make_directory("/u");
+	bind_mount("/t", "/u");
+	mount_tmpfs("/t/child", NULL);
+	mount_tmpfs("/u/child/grandchild", NULL);
+	write_text("/t/child/file", "seen twice\n");
+}
+
+static void read_only_root(const struct request *request)
+{
+	(void)request;
+	make_directory("/below");
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/bound");
+	bind_mount("/t/bound", "/below");
+	set_attributes("/", MOUNT_ATTR_RDONLY, 0);
+}
+
+/* Peers, slaves, a slave that shares, and children that propagated through all of them. */
+static void complex_sharing(const struct request *request)
+{
+	static const char *const places[] = { "/b", "/c", "/d", "/e", "/f" };
+
+	(void)request;
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		make_directory(places[i]);
+	mount_tmpfs("/a", NULL);
+	make_directory("/a/x");
+	make_directory("/a/y");
+	set_propagation("/a", MS_SHARED);
+	bind_mount("/a", "/b");
+	bind_mount("/a", "/c");
+	set_propagation("/c", MS_SLAVE);
+	bind_mount("/a", "/d");
+	set_propagation("/d", MS_SLAVE);
+	set_propagation("/d", MS_SHARED);
+	bind_mount("/d", "/e");
+	bind_mount("/a/x", "/f");
+	mount_tmpfs("/a/x/one", NULL);
+	mount_tmpfs("/d/y", NULL);
+	mount_tmpfs("/c/y", NULL);
+	set_propagation("/b/x/one", MS_SLAVE);
+	mount_tmpfs("/a/y/two", NULL);
+	set_propagation("/e", MS_PRIVATE);
+}
+
+static void overmounted_parent_root(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/p", NULL);
+	write_text("/p/hidden", "below the cover\n");
+	mount_tmpfs("/p/child", NULL);
+	write_text("/p/child/hidden", "below it too\n");
+	mount_tmpfs("/p", "mode=700");
+	mount_tmpfs("/p/child", NULL);
+	mount_tmpfs("/p", "mode=711");
+	write_text("/p/visible", "on top\n");
+}
+
+static void hiding_siblings(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/p", NULL);
+	make_directory("/p/x");
+	make_directory("/p/x/y");
+	mount_tmpfs("/p/x/y/z", NULL);
+	write_text("/p/x/y/z/hidden", "twice hidden\n");
+	mount_tmpfs("/p/x/y", NULL);
+	write_text("/p/x/y/hidden", "hidden\n");
+	mount_tmpfs("/p/x", NULL);
+	make_directory("/p/a");
+	mount_tmpfs("/p/a/b", NULL);
+	bind_mount("/p/x", "/p/a");
+}
+
+static void nested_binds(const struct request *request)
+{
+	static const char *const places[] = { "/1", "/2", "/3", "/4" };
+
+	(void)request;
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		make_directory(places[i]);
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/a");
+	make_directory("/t/a/b");
+	make_directory("/t/a/b/c");
+	bind_mount("/t/a", "/1");
+	bind_mount("/1/b", "/2");
+	bind_mount("/2/c", "/1/b/c");
+	mount_tmpfs("/2/c", NULL);
+	bind_recursive("/t", "/3");
+	bind_recursive("/1", "/4");
+	bind_mount("/t/a/b", "/4/b");
+}
+
+/* Peers that do not have the same children. */
+static void non_uniform_shares(const struct request *request)
+{
+	(void)request;
+	make_directory("/b");
+	make_directory("/c");
+	mount_tmpfs("/a", NULL);
+	make_directory("/a/sub");
+	mount_tmpfs("/a/x", NULL);
+	set_propagation("/a", MS_SHARED);
+	bind_mount("/a", "/b");
+	mount_tmpfs("/b/y", NULL);
+	bind_mount("/a/sub", "/c");
+	mount_tmpfs("/a/sub/z", NULL);
+	set_propagation("/c", MS_SLAVE);
+	mount_tmpfs("/c/only", NULL);
+}
+
+static void unusual_names(const struct request *request)
+{
+	(void)request;
+	build_unusual_names();
+}
+
+static void chain_of_masters(const struct request *request)
+{
+	char above[16], here[16];
+
+	(void)request;
+	mount_tmpfs("/m0", NULL);
+	set_propagation("/m0", MS_SHARED);
+	for (int i = 1; i < 8; i++) {
+		snprintf(above, sizeof(above), "/m%d", i - 1);
+		snprintf(here, sizeof(here), "/m%d", i);
+		make_directory(here);
+		bind_mount(above, here);
+		set_propagation(here, MS_SLAVE);
+		set_propagation(here, MS_SHARED);
+	}
+	mount_tmpfs("/m3/from-the-middle", NULL);
+	set_propagation("/m6", MS_PRIVATE);
+}
+
+static void unbindable(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	mount_tmpfs("/t/child", NULL);
+	set_propagation("/t", MS_UNBINDABLE);
+	set_propagation("/t/child", MS_UNBINDABLE);
+}
+
+static void flags(const struct request *request)
+{
+	static const struct {
+		const char *path;
+		uint64_t set, clear;
+	} cases[] = {
+		{ "/ro", MOUNT_ATTR_RDONLY, 0 },
+		{ "/nosuid", MOUNT_ATTR_NOSUID, 0 },
+		{ "/nodev", MOUNT_ATTR_NODEV, 0 },
+		{ "/noexec", MOUNT_ATTR_NOEXEC, 0 },
+		{ "/noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
+		{ "/strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME },
+		{ "/nodiratime", MOUNT_ATTR_NODIRATIME, 0 },
+		{ "/nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0 },
+		{ "/all", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0 },
+	};
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		make_directory(cases[i].path);
+		bind_mount("/t", cases[i].path);
+		set_attributes(cases[i].path, cases[i].set, cases[i].clear);
+	}
+}
+
+static void superblock_options(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/size", "size=1m");
+	mount_tmpfs("/inodes", "nr_inodes=100");
+	mount_tmpfs("/mode", "mode=1777");
+	mount_tmpfs("/owner", "uid=12,gid=34,mode=700");
+	mount_tmpfs("/readonly", NULL);
+	write_text("/readonly/file", "written before\n");
+	if (mount(NULL, "/readonly", NULL, MS_REMOUNT | MS_RDONLY, NULL))
+		die("make a superblock read-only");
+	make_directory("/writable-bind");
+	bind_mount("/readonly", "/writable-bind");
+}
+
+/* The one mount that showed both parts has left the group. */
+static void peers_without_common_root(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/a");
+	make_directory("/t/b");
+	make_directory("/a");
+	make_directory("/b");
+	set_propagation("/t", MS_SHARED);
+	bind_mount("/t/a", "/a");
+	bind_mount("/t/b", "/b");
+	set_propagation("/t", MS_PRIVATE);
+}
+
+/* Only parts of a file system are mounted. */
+static void no_root_mount(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/part");
+	write_text("/t/part/file", "part\n");
+	make_directory("/part");
+	bind_mount("/t/part", "/part");
+	if (umount2("/t", 0))
+		die("unmount /t");
+}
+
+static void shared_root(const struct request *request)
+{
+	(void)request;
+	set_propagation("/", MS_SHARED);
+	make_directory("/sub");
+	make_directory("/peer");
+	bind_mount("/sub", "/peer");
+	mount_tmpfs("/sub/child", NULL);
+	make_directory("/slave");
+	bind_mount("/sub", "/slave");
+	set_propagation("/slave", MS_SLAVE);
+}
+
+static void contents(const struct request *request)
+{
+	mount_tmpfs("/files", "size=32m,mode=1777");
+	fill("/files", request->seed);
+	mount_tmpfs("/files", "size=32m");
+	fill("/files", request->seed + 1);
+}
+
+static void process_files(const struct request *request)
+{
+	(void)request;
+	make_directory("/proc");
+	attach_tree(process_files_mount, "/proc");
+	bind_mount("/proc/sys", "/proc/sys");
+	set_attributes("/proc/sys", MOUNT_ATTR_RDONLY, 0);
+	mount_tmpfs("/proc/acpi", "ro");
+	mount_tmpfs("/run", NULL);
+	write_text("/run/empty", "");
+	bind_mount("/run/empty", "/proc/keys");
+}
+
+/* --binds and --tmpfs: the mount points are on the root's disk, so that only mounts are measured. */
+static void many(const struct request *request)
+{
+	char path[64];
+
+	mount_tmpfs("/source", "size=64k");
+	make_directory("/source/directory");
+	make_directory("/many");
+	for (int i = 0; i < request->binds; i++) {
+		snprintf(path, sizeof(path), "/many/b%06d", i);
+		make_directory(path);
+		bind_mount("/source/directory", path);
+	}
+	for (int i = 0; i < request->tmpfs; i++) {
+		snprintf(path, sizeof(path), "/many/t%06d", i);
+		mount_tmpfs(path, "size=64k");
+		strcat(path, "/file");
+		write_text(path, "nearly empty\n");
+	}
+}
+
+/* The directory and the file of --outside, tied to what they are copies of. */
+static void take_from_outside(const struct request *request)
+{
+	char path[4096];
+
+	if (!request->outside) {
+		errno = 0;
+		die("%s wants --outside DIR", request->scenario);
+	}
+	snprintf(path, sizeof(path), "%s/directory", request->outside);
+	outside_directory = clone_tree(path, false);
+	snprintf(path, sizeof(path), "%s/file", request->outside);
+	outside_file = clone_tree(path, false);
+}
+
+/* In a user namespace only possible while another proc is in sight. */
+static void mount_process_files(const struct request *request)
+{
+	int context = fsopen("proc", FSOPEN_CLOEXEC);
+
+	(void)request;
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		die("create a proc");
+	process_files_mount = fsmount(context, FSMOUNT_CLOEXEC,
+				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (process_files_mount < 0)
+		die("mount a proc");
+	close(context);
+}
+
+static const struct scenario {
+	const char *name;
+	void (*build)(const struct request *);
+	/* Runs before the pivot, and before the namespace is private. */
+	void (*prepare)(const struct request *);
+} scenarios[] = {
+	{ "empty", empty, NULL },
+	{ "external-private", external_private, take_from_outside },
+	{ "external-master", external_master, take_from_outside },
+	{ "external-sharing", external_sharing, take_from_outside },
+	{ "external-master-and-sharing", external_master_and_sharing, take_from_outside },
+	{ "deleted-root", deleted_root, NULL },
+	{ "deleted-file-with-contents", deleted_file_with_contents, NULL },
+	{ "overmounted-file", overmounted_file, NULL },
+	{ "shared-parent", shared_parent, NULL },
+	{ "read-only-root", read_only_root, NULL },
+	{ "complex-sharing", complex_sharing, NULL },
+	{ "overmounted-parent-root", overmounted_parent_root, NULL },
+	{ "hiding-siblings", hiding_siblings, NULL },
+	{ "nested-binds", nested_binds, NULL },
+	{ "non-uniform-shares", non_uniform_shares, NULL },
+	{ "unusual-names", unusual_names, NULL },
+	{ "chain-of-masters", chain_of_masters, NULL },
+	{ "unbindable", unbindable, NULL },
+	{ "flags", flags, NULL },
+	{ "superblock-options", superblock_options, NULL },
+	{ "peers-without-common-root", peers_without_common_root, NULL },
+	{ "no-root-mount", no_root_mount, NULL },
+	{ "shared-root", shared_root, NULL },
+	{ "contents", contents, NULL },
+	{ "process-files", process_files, mount_process_files },
+	{ "many", many, NULL },
+};
+
+static const struct scenario *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
+		if (!strcmp(scenarios[i].name, name))
+			return &scenarios[i];
+	return NULL;
+}
+
+bool scenario_exists(const char *name)
+{
+	return find(name) != NULL;
+}
+
+void list_scenarios(void)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
+		printf("%s\n", scenarios[i].name);
+}
+
+void prepare_scenario(const struct request *request)
+{
+	const struct scenario *scenario = find(request->scenario);
+
+	if (scenario->prepare)
+		scenario->prepare(request);
+}
+
+void build_scenario(const struct request *request)
+{
+	find(request->scenario)->build(request);
+}

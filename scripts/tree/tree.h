@@ -1,0 +1,48 @@
+/*
+ * make-tree: live containers for tests. Everything here works inside the container's own mount
+ * namespace, after it has pivoted: paths are those of the container.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What the command line asked for. */
+struct request {
+	uint64_t seed;
+	int size;		/* operations of a random tree */
+	int binds, tmpfs;	/* how many of each, where not random */
+	bool contents;
+	const char *scenario;	/* NULL: random */
+	const char *outside;	/* directory of the caller's namespace, or NULL */
+};
+
+/* calls.c: calls that end the program with one sentence when they fail. */
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void make_directory(const char *path);
+void mount_tmpfs(const char *path, const char *options);
+void bind_mount(const char *source, const char *target);
+void bind_recursive(const char *source, const char *target);
+void set_propagation(const char *path, unsigned long propagation);
+void set_attributes(const char *path, uint64_t set, uint64_t clear);
+void write_text(const char *path, const char *text);
+/* A copy of the mount at path that keeps its peer group and master; attach_tree spends it. */
+int clone_tree(const char *path, bool recursive);
+void attach_tree(int tree, const char *path);
+
+/* random.c */
+void build_random(const struct request *request);
+
+/* scenarios.c */
+void build_scenario(const struct request *request);
+/* What must be done before the container's namespace is made private. */
+void prepare_scenario(const struct request *request);
+void list_scenarios(void);
+bool scenario_exists(const char *name);
+
+/* names.c */
+void build_unusual_names(void);
+
+/* contents.c */
+void fill(const char *directory, uint64_t seed);
