@@ -54,7 +54,9 @@ let package = Package(
       dependencies: [
         "MountTable", "RestorePlan", "LinuxKernel", "CMooring", "CLibarchive",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-      ], swiftSettings: strict),
+      ],
+      exclude: ["Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto"],
+      swiftSettings: strict),
 
     .target(
       name: "Mooring",
@@ -69,6 +71,23 @@ let package = Package(
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
     .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointImagesTests",
+      dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinuxKernel"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LinuxKernelTests",
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The benchmark of reading (scripts/bench/reading) is no part of the normal build.
+if Context.environment["MOORING_BENCHMARKS"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "ReadingBenchmark", dependencies: ["LinuxKernel", "MountTable"],
+      path: "scripts/bench/reading",
+      exclude: ["read-baseline.c"], swiftSettings: strict))
+}

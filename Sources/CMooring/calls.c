@@ -1,12 +1,16 @@
 #include "mooring-calls.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SYS_statmount
@@ -112,6 +116,19 @@ long mooring_close_range(unsigned first, unsigned last, unsigned flags)
 long mooring_prctl(int option, unsigned long argument)
 {
 	return result(prctl(option, argument, 0, 0, 0));
+}
+
+long mooring_become_group(gid_t id)
+{
+	/* Denied where an unprivileged user wrote the mapping: the groups stay then. */
+	if (setgroups(0, NULL) && errno != EPERM)
+		return -errno;
+	return result(setresgid(id, id, id));
+}
+
+long mooring_become_user(uid_t id)
+{
+	return result(setresuid(id, id, id));
 }
 
 long mooring_sethostname(const char *name, size_t length)
@@ -223,4 +240,98 @@ int mooring_exec(const char *const *arguments)
 {
 	execvp(arguments[0], (char *const *)arguments);
 	return errno;
+}
+
+FILE *mooring_memory_stream(void *bytes, size_t length)
+{
+	FILE *stream = fmemopen(bytes, length, "r");
+
+	if (stream)
+		__fsetlocking(stream, FSETLOCKING_BYCALLER);
+	return stream;
+}
+
+bool mooring_holds(const void *bytes, size_t length, const char *text)
+{
+	return memmem(bytes, length, text, strlen(text)) != NULL;
+}
+
+long mooring_pipe(int ends[2])
+{
+	return result(pipe2(ends, O_CLOEXEC));
+}
+
+long mooring_wait(pid_t pid, int *status)
+{
+	long done;
+
+	do
+		done = waitpid(pid, status, 0);
+	while (done < 0 && errno == EINTR);
+	return result(done);
+}
+
+enum { NAME_ROOM = 65 };
+
+struct names {
+	int error;
+	char host[NAME_ROOM], domain[NAME_ROOM];
+};
+
+static void report_names(int uts, int userns, int to)
+{
+	struct names names = { 0 };
+	struct utsname found;
+
+	if (setns(uts, CLONE_NEWUTS) &&
+	    (userns < 0 || setns(userns, CLONE_NEWUSER) || setns(uts, CLONE_NEWUTS)))
+		names.error = errno;
+	else if (uname(&found))
+		names.error = errno;
+	if (!names.error) {
+		memcpy(names.host, found.nodename, NAME_ROOM);
+		memcpy(names.domain, found.domainname, NAME_ROOM);
+	}
+	_exit(write(to, &names, sizeof(names)) != sizeof(names));
+}
+
+long mooring_read_uts(int uts, int userns, char *host, char *domain)
+{
+	struct names names = { 0 };
+	int ends[2], status;
+	ssize_t got;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	pid_t child = fork();
+	if (child < 0) {
+		long failure = -errno;
+		close(ends[0]);
+		close(ends[1]);
+		return failure;
+	}
+	if (child == 0)
+		report_names(uts, userns, ends[1]);
+	close(ends[1]);
+	do
+		got = read(ends[0], &names, sizeof(names));
+	while (got < 0 && errno == EINTR);
+	close(ends[0]);
+	mooring_wait(child, &status);
+	if (got != sizeof(names))
+		return -EIO;
+	memcpy(host, names.host, NAME_ROOM);
+	memcpy(domain, names.domain, NAME_ROOM);
+	return -names.error;
+}
+
+long mooring_mount_id(int fd)
+{
+	struct statx found;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &found))
+		return -errno;
+	if (!(found.stx_mask & STATX_MNT_ID))
+		return -ENOSYS;
+	return (long)found.stx_mnt_id;
 }

@@ -85,7 +85,7 @@ public enum MountCalls {
       mooring_mount_setattr(
         mount, "", UInt32(MOORING_AT_EMPTY_PATH), set,
         UInt64(all) & ~set | 0x70, 0, -1),
-      "mount_setattr", attributes.names)
+      "mount_setattr", "\(attributes)")
   }
 
   /// The bits of `MOUNT_ATTR_*`.
@@ -219,5 +219,19 @@ public enum MountCalls {
       found.append(text)
     }
     return found.isEmpty ? "" : "the kernel says: " + found.joined(separator: "; ")
+  }
+}
+
+extension MountCalls {
+  /// Like `openBeneath`, but `nil` where there is no such name.
+  static func existing(
+    _ name: [UInt8], _ directory: CInt
+  ) throws(SystemCallFailure) -> Descriptor? {
+    do {
+      return try openBeneath(name, directory)
+    } catch {
+      if error.errno == .noSuchFileOrDirectory { return nil }
+      throw error
+    }
   }
 }

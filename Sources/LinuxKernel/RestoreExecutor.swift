@@ -6,6 +6,9 @@ import SystemPackage
 
 /// What the executor needs of others.
 public struct ExecutorServices {
+  /// A name in an open directory.
+  public typealias Name = (directory: CInt, name: [UInt8])
+
   /// Extracts the saved content of a superblock into the directory.
   public var unpack: (DeviceNumber, CInt) throws -> Void
   /// Lets the mount with this ID in the images join the group of its source outside.
@@ -14,17 +17,22 @@ public struct ExecutorServices {
   public var willMake: (_ directory: CInt, _ name: [UInt8], _ isFile: Bool) throws -> Void
   /// A user namespace with this mapping.
   public var userNamespace: (IDMapping) throws -> Descriptor
+  /// Renames within a directory from a mount namespace in which nothing is mounted there: the kernel
+  /// renames no mount point of the caller's own.
+  public var renameMountPoint: (Name, Name, _ exchanging: Bool) throws -> Void
 
   public init(
     unpack: @escaping (DeviceNumber, CInt) throws -> Void,
     joinOutside: @escaping (MountID, CInt) throws -> Void,
     willMake: @escaping (CInt, [UInt8], Bool) throws -> Void,
-    userNamespace: @escaping (IDMapping) throws -> Descriptor
+    userNamespace: @escaping (IDMapping) throws -> Descriptor,
+    renameMountPoint: @escaping (Name, Name, Bool) throws -> Void
   ) {
     self.unpack = unpack
     self.joinOutside = joinOutside
     self.willMake = willMake
     self.userNamespace = userNamespace
+    self.renameMountPoint = renameMountPoint
   }
 }
 
@@ -51,7 +59,7 @@ public struct StepFailure: Error, Sendable, CustomStringConvertible {
 /// | `attach` | openat2, move_mount |
 /// | `setAttributes`, `setPropagation`, `setIDMapping` | mount_setattr |
 /// | `joinGroup` | move_mount(MOVE_MOUNT_SET_GROUP) |
-/// | `pivotRoot` | fchdir, pivot_root, fchdir, umount2(MNT_DETACH) |
+/// | `pivotRoot` | fchdir, pivot_root, umount2(MNT_DETACH) |
 ///
 /// The staging area is a tmpfs over the old root: no path of the host is needed or made, and it goes
 /// with the old tree.
@@ -59,10 +67,9 @@ public struct RestoreExecutor: ~Copyable {
   private var slots: [CInt]
   private let services: ExecutorServices
   private let staging: Descriptor
-  private let oldRoot: Descriptor
+  /// The mount that was the root when the process began.
+  private let oldRootID: Int
   private var stagedCount = 0
-  /// How many names the last placeholder took: itself, and directories above it.
-  private var placeholderDepth = 0
 
   /// Makes every mount of the calling process's namespace private and lays the staging area over
   /// its root. The process must have a mount namespace of its own.
@@ -70,21 +77,16 @@ public struct RestoreExecutor: ~Copyable {
     try checked(
       mooring_mount(nil, "/", nil, UInt(MS_REC) | UInt(1 << 18), nil), "mount",
       "/ (make everything private)")
-    let oldRoot = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+    let ownRoot = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+    let oldRootID = try checked(mooring_mount_id(ownRoot.number), "statx", "/")
+    let topmost = try Descriptor.open("/..", flags: openPath | O_DIRECTORY)
     let staging = try MountCalls.create(
       NewFileSystem(type: "tmpfs", source: "mooring", parameters: ["mode=700"], flags: []))
-    try MountCalls.attach(staging.number, at: oldRoot.number)
-    self.init(slotCount: slotCount, services: services, staging: staging, oldRoot: oldRoot)
-  }
-
-  private init(
-    slotCount: Int, services: ExecutorServices, staging: consuming Descriptor,
-    oldRoot: consuming Descriptor
-  ) {
+    try MountCalls.attach(staging.number, at: topmost.number)
     slots = [CInt](repeating: -1, count: slotCount)
     self.services = services
     self.staging = staging
-    self.oldRoot = oldRoot
+    self.oldRootID = oldRootID
   }
 
   deinit { for slot in slots where slot >= 0 { _ = close(slot) } }
@@ -119,10 +121,10 @@ public struct RestoreExecutor: ~Copyable {
     case .unpack(let device, let slot): try services.unpack(device, self[slot])
     case .setSuperblockFlags(let slot, let flags):
       try MountCalls.setSuperblockFlags(self[slot], flags)
-    case .makePlaceholder(let origin, let path, let isFile):
-      try makePlaceholder(in: self[origin], path.bytes, isFile: isFile)
-    case .removePlaceholder(let origin, let path):
-      try removePlaceholder(in: self[origin], path.bytes)
+    case .makePlaceholder(let origin, let name, let isFile):
+      try Placeholder(name.bytes, in: self[origin]).make(isFile: isFile, services)
+    case .removePlaceholder(let origin, let name, let path):
+      try Placeholder(name.bytes, in: self[origin]).remove(as: path.bytes, services)
     case .makeControlGroup(let origin, let path):
       try make(path.bytes, in: self[origin], isFile: false, tell: true)
     case .clone(let origin, let path, _, let into):
@@ -183,11 +185,17 @@ public struct RestoreExecutor: ~Copyable {
     }
   }
 
+  /// After `pivot_root(".", ".")` the old root lies on the new one (and on what is mounted over that),
+  /// and on it the staging area. "..", at the root, leads to the topmost of them.
   private func pivot(_ root: CInt) throws {
     try checked(fchdir(root) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "the new root")
     try checked(mooring_pivot_root(".", "."), "pivot_root", "the new root")
-    try checked(fchdir(oldRoot.number) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "the old root")
-    try checked(mooring_umount2(".", CInt(MNT_DETACH)), "umount2", "the old root")
+    var top = -1
+    while top != oldRootID {
+      let topmost = try Descriptor.open("/..", flags: openPath | O_DIRECTORY)
+      top = try checked(mooring_mount_id(topmost.number), "statx", "/..")
+      try checked(mooring_umount2("/..", CInt(MNT_DETACH)), "umount2", "the old root")
+    }
     try checked(chdir("/") < 0 ? -Int(Glibc.errno) : 0, "chdir", "/")
   }
 
@@ -199,15 +207,12 @@ public struct RestoreExecutor: ~Copyable {
 
   // MARK: Names that are made
 
-  /// Makes what is missing of a path: directories, and at its end a file or directory. Returns how
-  /// many names it made.
-  @discardableResult
-  private func make(_ path: [UInt8], in directory: CInt, isFile: Bool, tell: Bool) throws -> Int {
+  /// Makes what is missing of a path: directories, and at its end a file or directory.
+  private func make(_ path: [UInt8], in directory: CInt, isFile: Bool, tell: Bool) throws {
     let names = path.split(separator: 0x2F).map { Array($0) }
     var held = try MountCalls.openBeneath([0x2E], directory)
-    var made = 0
     for (index, name) in names.enumerated() {
-      if let next = try existing(name, held.number) {
+      if let next = try MountCalls.existing(name, held.number) {
         held = next
         continue
       }
@@ -218,46 +223,7 @@ public struct RestoreExecutor: ~Copyable {
       }
       try checked(
         result < 0 ? -Int(Glibc.errno) : 0, makesFile ? "mknodat" : "mkdirat", quoted(path))
-      made += 1
       held = try MountCalls.openBeneath(name, held.number)
-    }
-    return made
-  }
-
-  private func existing(_ name: [UInt8], _ directory: CInt) throws(SystemCallFailure) -> Descriptor?
-  {
-    do {
-      return try MountCalls.openBeneath(name, directory)
-    } catch {
-      if error.errno == .noSuchFileOrDirectory { return nil }
-      throw error
-    }
-  }
-
-  private mutating func makePlaceholder(in origin: CInt, _ path: [UInt8], isFile: Bool) throws {
-    placeholderDepth = try make(path, in: origin, isFile: isFile, tell: true)
-    if placeholderDepth == 0 {
-      throw SystemCallFailure(
-        "mknodat", on: quoted(path), .fileExists,
-        detail: "the container had unlinked it, and something has its name now")
-    }
-  }
-
-  /// Takes a placeholder away, and the directories above it that were made for it.
-  private mutating func removePlaceholder(in origin: CInt, _ path: [UInt8]) throws {
-    var rest = path[...]
-    while placeholderDepth > 0 {
-      placeholderDepth -= 1
-      let slash = rest.lastIndex(of: 0x2F)
-      let parent = slash.map { Array(rest[..<$0]) } ?? [0x2E]
-      let name = slash.map { Array(rest[($0 + 1)...]) } ?? Array(rest)
-      let directory = try MountCalls.openBeneath(parent, origin)
-      let removed = withPath(name) { pointer -> CInt in
-        if unlinkat(directory.number, pointer, 0) == 0 { return 0 }
-        return unlinkat(directory.number, pointer, AT_REMOVEDIR)
-      }
-      try checked(removed < 0 ? -Int(Glibc.errno) : 0, "unlinkat", quoted(Array(rest)))
-      rest = parent == [0x2E] ? [] : parent[...]
     }
   }
 }

@@ -9,9 +9,11 @@ struct Message {
   enum Kind: UInt8 {
     // worker → engine
     case mapMe = 1
-    case forked, ready, willMake, joinOutside, needContent, needIDMapping, built, failed
+    case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, built, held, failed
     // engine → worker
     case go, provide, build, answer, refusal, hold
+    // engine → keeper of the journal
+    case keep, undo
   }
 
   var kind: Kind
@@ -38,13 +40,26 @@ struct Channel: ~Copyable {
 
   init(_ socket: consuming Descriptor) { self.socket = socket }
 
-  static func pair() throws(SystemCallFailure) -> (Channel, Channel) {
+  /// Both ends of a socket.
+  struct Pair: ~Copyable {
+    var mine: Channel
+    var theirs: Channel
+
+    /// Keeps one end; the other is closed here.
+    consuming func takeMine() -> Channel { mine }
+  }
+
+  static func pair() throws(SystemCallFailure) -> Pair {
     var ends: [CInt] = [-1, -1]
     let type = CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
     let result = socketpair(AF_UNIX, type, 0, &ends)
     try checked(result < 0 ? -Int(Glibc.errno) : 0, "socketpair", "AF_UNIX")
-    return (Channel(Descriptor(owning: ends[0])), Channel(Descriptor(owning: ends[1])))
+    return Pair(
+      mine: Channel(Descriptor(owning: ends[0])), theirs: Channel(Descriptor(owning: ends[1])))
   }
+
+  /// The socket itself; who takes it closes it.
+  consuming func takeSocket() -> CInt { socket.release() }
 
   func send(_ message: Message) throws(SystemCallFailure) {
     try Channel.send(message, over: socket.number)

@@ -38,8 +38,14 @@ public struct DumpOperation {
   /// - Throws: `EngineFailure`; then no image was written.
   public func run() throws {
     try EngineFailure.wrapping("dump") {
+      let watch = try MountTableWatch(options.pid)
       let facts = try ContainerFacts.read(options.pid)
-      var writer = try ImageWriter.stage(for: options.images)
+      let writer = try ImageWriter.stage(for: options.images)
+      // For an engine that is killed; one that fails takes the folder along itself.
+      var journal = UndoJournal()
+      try writer.withStagingPlace { directory, name in
+        try journal.record(directory: directory, name: name, .tree)
+      }
       let chain = try PluginChain.starting(
         options.plugins, stage: .dump, imageDirectory: writer.descriptor, log: log)
       do {
@@ -48,8 +54,8 @@ public struct DumpOperation {
           log.notice("\(finding)")
         }
         if let refusal = EngineFailure.refusal("dump", classification.findings) { throw refusal }
-        let kinds = try saveContents(facts, classification, writer)
-        guard try readMountTable(of: options.pid).hasSameMounts(as: facts.mounts) else {
+        let isFile = try saveContents(facts, classification, writer)
+        guard !watch.hasChanged() else {
           throw EngineFailure(
             .failed,
             "dump: the mounts of process \(options.pid) changed while they were being saved; "
@@ -57,69 +63,32 @@ public struct DumpOperation {
         }
         try writer.write(
           SavedContainer(
-            mounts: try MountTable(classification.moored { kinds[$0.id] }),
-            namespaces: facts.namespaces, pid: options.pid, pluginNames: chain?.inventoryPlugins,
-            archivedDevices: classification.savedDevices))
+            mounts: try MountTable(classification.moored { isFile[$0.id] }),
+            namespaces: facts.namespaces,
+            pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
+            pluginNames: chain?.inventoryPlugins ?? []))
         chain?.finish(succeeded: true)
       } catch {
         chain?.finish(succeeded: false)
         throw error
       }
+      // The former set passes through the folder while it is replaced: from here on it is not to be lost.
+      journal.forget()
       try writer.commit()
     }
   }
 
-  /// A child enters the container, makes a private copy of its mounts, and writes an archive for
-  /// each memory file system. It also looks whether roots that matter are files.
   private func saveContents(
     _ facts: ContainerFacts, _ classification: Classification, _ writer: borrowing ImageWriter
   ) throws -> [MountID: Bool] {
-    let table = classification.table
-    var archives: [DeviceNumber: CInt] = [:]
-    defer { for descriptor in archives.values { _ = close(descriptor) } }
-    for device in classification.savedDevices.sorted() {
-      archives[device] = try writer.createContents(of: device).release()
+    raiseDescriptorLimit()
+    var saver = ContentSaver(classification)
+    defer { saver.close() }
+    for device in saver.devices {
+      saver.add(try writer.createContents(of: device), for: device)
     }
-    var wanted: [Int] = []
-    var widest: [DeviceNumber: [Int]] = [:]
-    for (index, mount) in table.mounts.enumerated() {
-      if archives[mount.device] != nil && !mount.isRootDeleted {
-        widest[mount.device, default: []].append(index)
-      }
-      let kind = classification.kinds[index]
-      if mount.isRootDeleted || kind.isExternal { wanted.append(index) }
-    }
-    var archived: [DeviceNumber: [Int]] = [:]
-    for (device, indices) in widest {
-      archived[device] = widestRoots(indices, table)
-      wanted += archived[device]!
-    }
-    return try ContentSaver(archives: archives, archived: archived).run(
-      pid: options.pid, table: facts.mounts, kept: table, wanted: wanted)
+    return try saver.run(pid: options.pid, table: facts.mounts)
   }
-
-  /// One mount for each root that no other root contains.
-  private func widestRoots(_ indices: [Int], _ table: MountTable) -> [Int] {
-    var chosen: [MountPath: Int] = [:]
-    for index in indices.sorted(by: {
-      (table.mounts[$0].root.depth, $0) < (table.mounts[$1].root.depth, $1)
-    }) {
-      let root = table.mounts[index].root
-      var path: MountPath? = root
-      var isContained = false
-      while let current = path, !isContained {
-        isContained = chosen[current] != nil
-        path = current.parent
-      }
-      if !isContained { chosen[root] = index }
-    }
-    return chosen.values.sorted()
-  }
-}
-
-extension MountTable {
-  /// Whether the other table lists the same mounts; IDs and propagation included.
-  func hasSameMounts(as other: MountTable) -> Bool { Set(mounts) == Set(other.mounts) }
 }
 
 /// What the kernel says of a container: read once.
@@ -134,7 +103,7 @@ public struct ContainerFacts: Sendable {
   public static func read(_ pid: Int32) throws -> ContainerFacts {
     ContainerFacts(
       mounts: try readMountTable(of: pid), namespaces: try readNamespaces(of: pid),
-      host: try readMountTable(of: getpid()))
+      host: try readOwnMountTable())
   }
 
   func classify(_ options: MountOptions, _ chain: PluginChain?) throws -> Classification {

@@ -3,10 +3,14 @@ import Glibc
 
 /// What the restored namespaces are for.
 public enum HolderCommand: Sendable {
-  /// Nothing yet: a small process keeps them (`-d`).
-  case none(detached: Bool)
+  /// Nothing yet: a small process keeps them.
+  case none
   /// COMMAND runs as a child of the holder, or in its place.
   case run([String], asFirstProcess: Bool, diesWithParent: Bool)
+
+  var diesWithEngine: Bool {
+    if case .run(_, _, let diesWithParent) = self { diesWithParent } else { false }
+  }
 }
 
 /// The process that keeps the namespaces: it reaps, passes signals on, and runs COMMAND.
@@ -16,18 +20,16 @@ struct Holder {
   func run() -> Never {
     switch command {
     case .none:
-      _ = mooring_prctl(PR_SET_PDEATHSIG, 0)
       _ = setsid()
       closeAll(from: 3)
       detachStandardStreams()
       wait(for: nil)
     case .run(let arguments, let asFirstProcess, let diesWithParent):
-      if !diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, 0) }
       if asFirstProcess { execute(arguments) }
       block()
       let child = mooring_fork()
       if child == 0 {
-        if diesWithParent { _ = mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)) }
+        if diesWithParent { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)) }
         execute(arguments)
       }
       if child < 0 {

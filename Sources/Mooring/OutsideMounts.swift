@@ -40,7 +40,7 @@ struct OutsideMounts {
       if facts.master == nil {
         try MountCalls.setPropagation(answer.mount.number, .private)
       }
-      return answer.mount
+      return answer.takeMount()
     }
   }
 
@@ -80,20 +80,20 @@ struct OutsideMounts {
 /// Makes user namespaces for idmapped mounts: a child makes one and waits until it is opened.
 enum UserNamespaceMaker {
   static func make(_ mapping: IDMapping) throws -> Descriptor {
-    let (mine, theirs) = try Channel.pair()
+    let ends = try Channel.pair()
     let child = try checked(mooring_fork(), "fork", "a process for a user namespace")
     if child == 0 {
-      _ = close(mine.socket.number)
+      _ = close(ends.mine.socket.number)
       let result = mooring_unshare(NamespaceCalls.flag(of: .user))
-      try? theirs.send(Message(result < 0 ? .failed : .ready, text: String(-result)))
-      _ = try? theirs.receive()
+      try? ends.theirs.send(Message(result < 0 ? .failed : .ready, text: String(-result)))
+      _ = try? ends.theirs.receive()
       mooring_exit(0)
     }
     defer {
       kill(pid_t(child), SIGKILL)
       _ = waitpid(pid_t(child), nil, 0)
     }
-    guard let message = try mine.receive(), message.kind == .ready else {
+    guard let message = try ends.mine.receive(), message.kind == .ready else {
       throw EngineFailure(.failed, "restore: no user namespace could be made for an idmapped mount")
     }
     try NamespaceCalls.write(mapping, of: pid_t(child))

@@ -15,11 +15,14 @@ public struct RestoreOptions: Sendable {
   public var mounts = MountOptions()
   public var plugins: PluginOptions
   public var command: HolderCommand
+  /// Where the PID of the process that holds the namespaces is written.
   public var pidFile: String?
+  /// Return once the namespaces are verified, and leave their holder.
+  public var isDetached = false
 
   public init(
     images: String, root: String?, plugins: PluginOptions = .init(),
-    command: HolderCommand = .none(detached: true)
+    command: HolderCommand = .none
   ) {
     self.images = images
     self.root = root
@@ -67,41 +70,27 @@ public struct RestoreOperation {
   func prepare() throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let saved = try images.load()
-    var mounts = options.mounts
-    mounts.external = try mounts.external.map { option throws -> ExternalOption in
-      if case .mountForKey(let key, let path) = option {
-        return .mountForKey(key, path: try resolved(path, "--external 'mnt[\(key)]:\(path)'"))
-      }
-      return option
-    }
+    let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    let request = RestoreRequest(
+    var request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
-      options: mounts, root: root, host: try readMountTable(of: getpid()),
+      options: outside.options, root: root, host: try readOwnMountTable(),
       descriptorLimit: Int(clamping: limit.rlim_max))
+    request.outside = outside.found
+    request.mountLimit = mountLimit()
     return Prepared(saved: saved, plan: request.plan(), root: root)
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
-    let path = try resolved(MountPath(text), "--root \(text)")
-    var status = stat()
-    guard withPath(path.bytes, { stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
-    else {
-      throw EngineFailure(.refused, "--root \(text): it is not a directory")
+    switch OutsidePaths.resolve(MountPath(text)) {
+    case .success(let path):
+      if OutsidePaths.look(at: path) == .directory { return path }
+      throw EngineFailure(.refused, "restore: --root \(text) is not a directory")
+    case .failure(let failure):
+      throw EngineFailure(.refused, "restore: --root: \(failure); name a directory that is there")
     }
-    return path
-  }
-
-  private func resolved(_ path: MountPath, _ option: String) throws -> MountPath {
-    guard let real = withPath(path.bytes, { realpath($0, nil) }) else {
-      let failure = Errno(rawValue: errno)
-      throw EngineFailure(
-        .refused, "\(option): \(failure.symbol) (\(failure.text)); name a path that exists here")
-    }
-    defer { free(real) }
-    return MountPath(Array(UnsafeBufferPointer(start: real, count: strlen(real))).map(UInt8.init))
   }
 
   /// Restores, and gives the exit status of COMMAND; 0 where there is none.
@@ -160,14 +149,27 @@ public struct RestoreOperation {
         return Message(.answer, descriptors: [content.release()])
       case .willMake:
         guard let directory = message.descriptors.first, message.bytes.count > 1 else { break }
-        journal.record(
+        defer { _ = close(directory) }
+        try journal.record(
           directory: directory, name: Array(message.bytes.dropFirst()),
-          isFile: message.bytes[0] == 1)
+          message.bytes[0] == 1 ? .file : .directory)
         return Message(.answer)
       case .joinOutside:
         guard let mount = message.descriptors.first, let number = message.number else { break }
         let owner = Descriptor(owning: mount)
         try outside.join(owner.number, MountID(UInt32(number)))
+        return Message(.answer)
+      case .rename:
+        let names = message.bytes.dropFirst().split(
+          separator: 0, omittingEmptySubsequences: false
+        ).map { Array($0) }
+        guard message.descriptors.count == 2, names.count == 2 else { break }
+        let one = Descriptor(owning: message.descriptors[0])
+        let other = Descriptor(owning: message.descriptors[1])
+        try checked(
+          renameNames(
+            (one.number, names[0]), (other.number, names[1]), exchanging: message.bytes[0] == 1),
+          "renameat2", "\(quoted(names[0])) to \(quoted(names[1]))")
         return Message(.answer)
       case .needIDMapping:
         guard let mapping = IDMapping(wireText: message.text) else { break }
@@ -182,19 +184,18 @@ public struct RestoreOperation {
     try worker.hold()
   }
 
-  /// Reads the new namespace afresh and compares it with what the images say.
+  /// Reads the new namespace afresh and compares it with what the images say. What lies in memory file
+  /// systems was written by this restore, each failure an error: `mooring verify` compares it too.
   private func verify(_ prepared: Prepared, _ pid: pid_t) throws {
-    let found = try readMountTable(of: pid)
-    let comparison = MountTreeComparison(
-      expected: prepared.plan.expected, found: found,
-      rules: .init(kinds: prepared.plan.kinds, of: prepared.plan.expected))
-    guard !comparison.isEqual else { return }
+    let verification = try Verification.compare(
+      prepared.plan.expected, prepared.plan.kinds, prepared.saved.namespaces, with: pid)
+    guard !verification.isEqual else { return }
     throw EngineFailure(
-      .different, "restore: the restored tree differs from the images:\n\(comparison.rendered)")
+      .different, "restore: the restored tree differs from the images:\n\(verification)")
   }
 
   private func finish(_ worker: inout WorkerProcess) -> CInt {
-    if case .none = options.command {
+    if options.isDetached {
       worker.leave()
       return 0
     }
@@ -226,14 +227,6 @@ public struct RestoreOperation {
     var paths = prepared.root.map { [$0] } ?? []
     for case .takeFromOutside(.path(let path), _, _) in prepared.plan.steps { paths.append(path) }
     return paths
-  }
-
-  private func raiseDescriptorLimit() {
-    var limit = rlimit()
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    guard getrlimit(resource, &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(resource, &limit)
   }
 
   private func writePIDFile(_ path: String, _ pid: pid_t) throws {

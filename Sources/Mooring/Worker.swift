@@ -15,21 +15,34 @@ struct Worker {
   var namespaces: ContainerNamespaces
   var command: HolderCommand
 
-  func run(_ channel: borrowing Channel) -> Never {
+  func run(_ channel: borrowing Channel) {
     do {
       _ = umask(0)
-      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
+      try dieWithEngine()
       try makeNamespaces(channel)
+      // Once more: a new process does not inherit it, and new credentials take it away.
+      try dieWithEngine()
       try prepareNamespaces()
       try channel.send(Message(.ready))
       try build(channel)
       try channel.send(Message(.built))
       guard try channel.receive()?.kind == .hold else { mooring_exit(1) }
+      // Before the engine may go: from here on its end is not the holder's.
+      if !command.diesWithEngine { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
+      try channel.send(Message(.held))
+    } catch let failure as StepFailure {
+      try? channel.send(Message(.failed, text: StepSentence(plan).text(failure)))
+      mooring_exit(1)
     } catch {
-      try? channel.send(Message(.failed, text: "\(error)"))
+      try? channel.send(Message(.failed, text: "restore: \(error)"))
       mooring_exit(1)
     }
     Holder(command: command).run()
+  }
+
+  private func dieWithEngine() throws(SystemCallFailure) {
+    try checked(
+      mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
   }
 
   /// The user namespace first, so that the others belong to it; pid and time take one more fork.
@@ -54,7 +67,6 @@ struct Worker {
         mooring_exit(0)
       }
       try expectGo(channel)
-      try checked(mooring_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
     }
   }
 
@@ -68,11 +80,10 @@ struct Worker {
   private func becomeRoot() throws {
     guard let mapping = namespaces.mapping else { return }
     if mapping.groups.contains(where: { $0.inside == 0 }) {
-      try checked(setresgid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresgid", "0")
-      _ = setgroups(0, nil)
+      try checked(mooring_become_group(0), "setresgid", "0")
     }
     if mapping.users.contains(where: { $0.inside == 0 }) {
-      try checked(setresuid(0, 0, 0) < 0 ? -Int(errno) : 0, "setresuid", "0")
+      try checked(mooring_become_user(0), "setresuid", "0")
     }
   }
 
@@ -123,7 +134,13 @@ struct Worker {
       willMake: { directory, name, isFile in
         _ = try ask(Message(.willMake, [isFile ? 1 : 0] + name, descriptors: [directory]))
       },
-      userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) })
+      userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) },
+      renameMountPoint: { one, other, exchanging in
+        _ = try ask(
+          Message(
+            .rename, [exchanging ? 1 : 0] + one.name + [0] + other.name,
+            descriptors: [one.directory, other.directory]))
+      })
   }
 }
 

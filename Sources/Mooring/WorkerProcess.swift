@@ -17,15 +17,15 @@ struct WorkerProcess: ~Copyable {
   /// The engine becomes the reaper of its descendants: in a new pid namespace the holder is the
   /// worker's child, and the worker ends.
   static func start(_ worker: Worker) throws -> WorkerProcess {
-    let (mine, theirs) = try Channel.pair()
-    try checked(mooring_prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl", "PR_SET_CHILD_SUBREAPER")
+    let ends = try Channel.pair()
+    try checked(mooring_prctl(CInt(MOORING_PR_SET_CHILD_SUBREAPER), 1), "prctl", "PR_SET_CHILD_SUBREAPER")
     fflush(nil)
     let child = try checked(mooring_fork(), "fork", "the worker")
     if child == 0 {
-      _ = close(mine.socket.number)
-      worker.run(theirs)
+      _ = close(ends.mine.socket.number)
+      worker.run(ends.theirs)
     }
-    return WorkerProcess(channel: mine, pid: pid_t(child))
+    return WorkerProcess(channel: ends.takeMine(), pid: pid_t(child))
   }
 
   private init(channel: consuming Channel, pid: pid_t) {
@@ -78,7 +78,11 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// The tree is verified: the worker becomes the holder.
-  func hold() throws { try channel.send(Message(.hold)) }
+  func hold() throws {
+    try channel.send(Message(.hold))
+    let message = try next()
+    if message.kind != .held { throw unexpected(message) }
+  }
 
   private func next() throws -> Message {
     guard let message = try channel.receive() else {

@@ -1,6 +1,70 @@
 import ArgumentParser
+import Glibc
+import Mooring
+import RestorePlan
 
 @main
 struct MooringCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "mooring")
+  static let configuration = CommandConfiguration(
+    commandName: "mooring",
+    abstract: "Saves a container's mount tree and restores it.",
+    discussion: """
+      What ties the container to the outside (bind mounts from elsewhere) is moored: a mapping \
+      (--external) or a plugin (-L) says what it is when it is saved, and puts it back.
+
+      Exit status: 0 done; 1 failed; 2 refused before anything was changed; 3 a difference was \
+      found; 64 usage; 125 the engine failed where a COMMAND was given, else COMMAND's own.
+      """,
+    version: "1.0.0",
+    subcommands: [
+      CheckCommand.self, MountsCommand.self, DumpCommand.self, PlanCommand.self,
+      RestoreCommand.self, VerifyCommand.self, PluginsCommand.self,
+    ])
+
+  static func main() {
+    signal(SIGPIPE, SIG_IGN)
+    let arguments = withVerbosity(CommandLine.arguments.dropFirst())
+    do {
+      var command = try parseAsRoot(arguments)
+      try command.run()
+    } catch let failure as EngineFailure {
+      Report.failure(failure)
+      leave(failure.status.rawValue)
+    } catch let status as CommandStatus {
+      leave(status.code)
+    } catch let error as OptionError {
+      Report.complain("\(error)")
+      leave(64)
+    } catch let error where isUsage(error) {
+      exit(withError: error)
+    } catch {
+      Report.complain("\(error)")
+      leave(1)
+    }
+  }
+
+  /// CRIU's `-v4` as `--verbosity 4`.
+  private static func withVerbosity(_ arguments: ArraySlice<String>) -> [String] {
+    let options = arguments.prefix { $0 != "--" }
+    return options.flatMap { argument in
+      let digits = argument.dropFirst(2)
+      let isLevel = argument.hasPrefix("-v") && digits.count == 1 && "01234".contains(digits)
+      return isLevel ? ["--verbosity", String(digits)] : [argument]
+    } + arguments.dropFirst(options.count)
+  }
+
+  /// Whether the error is the parser's own (a request for help among them).
+  private static func isUsage(_ error: any Error) -> Bool {
+    exitCode(for: error) != .failure || String(describing: type(of: error)) == "CommandError"
+  }
+
+  static func leave(_ status: Int32) -> Never {
+    fflush(nil)
+    Glibc.exit(status)
+  }
+}
+
+/// Ends the command with a status, everything having been said.
+struct CommandStatus: Error {
+  var code: Int32
 }

@@ -18,9 +18,23 @@ public struct MountPath: Hashable, Sendable, Comparable {
   public var isNormal: Bool {
     guard isAbsolute else { return false }
     if isRoot { return true }
-    guard bytes.last != 0x2F, !bytes.contains(0) else { return false }
-    return bytes.dropFirst().split(separator: 0x2F, omittingEmptySubsequences: false)
-      .allSatisfy { !$0.isEmpty && !$0.elementsEqual([0x2E]) && !$0.elementsEqual([0x2E, 0x2E]) }
+    return bytes.withUnsafeBufferPointer { bytes in
+      // The length of the name being read, and whether it has dots only.
+      var length = 0
+      var isDots = true
+      for byte in bytes.dropFirst() {
+        if byte == 0 { return false }
+        if byte == 0x2F {
+          if length == 0 || isDots && length < 3 { return false }
+          length = 0
+          isDots = true
+        } else {
+          length += 1
+          if byte != 0x2E { isDots = false }
+        }
+      }
+      return length > 0 && !(isDots && length < 3)
+    }
   }
 
   /// The names between the slashes; none for `/`.
@@ -34,8 +48,12 @@ public struct MountPath: Hashable, Sendable, Comparable {
   /// Whether `other` is this path or lies below it.
   public func contains(_ other: MountPath) -> Bool {
     if isRoot { return other.isAbsolute }
-    guard other.bytes.count >= bytes.count, other.bytes.starts(with: bytes) else { return false }
-    return other.bytes.count == bytes.count || other.bytes[bytes.count] == 0x2F
+    let count = bytes.count
+    guard other.bytes.count >= count else { return false }
+    let isPrefix = bytes.withUnsafeBufferPointer { own in
+      other.bytes.withUnsafeBufferPointer { own.elementsEqual($0[..<count]) }
+    }
+    return isPrefix && (other.bytes.count == count || other.bytes[count] == 0x2F)
   }
 
   /// What leads from `ancestor` to this path, without a slash at the front; empty where they are

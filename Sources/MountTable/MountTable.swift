@@ -12,20 +12,23 @@ public struct MountTable: Sendable {
   /// - Throws: `MountTableError` when the mounts are not one tree.
   public init(_ mounts: [Mount]) throws(MountTableError) {
     var indexOfID = [MountID: Int](minimumCapacity: mounts.count)
-    for (index, mount) in mounts.enumerated() {
-      guard indexOfID.updateValue(index, forKey: mount.id) == nil else {
-        throw .duplicateID(mount.id)
+    // By index throughout: a mount copied out of the array costs a retain for each of its names.
+    for index in mounts.indices {
+      guard indexOfID.updateValue(index, forKey: mounts[index].id) == nil else {
+        throw .duplicateID(mounts[index].id)
       }
     }
     var root: Int?
     var firstChild = [Int32](repeating: -1, count: mounts.count)
     var nextSibling = firstChild
-    for (index, mount) in mounts.enumerated().reversed() {
-      guard let parent = indexOfID[mount.parent], parent != index else {
-        if let other = root { throw .severalRoots(mount.id, mounts[other].id) }
+    var parents = nextSibling
+    for index in mounts.indices.reversed() {
+      guard let parent = indexOfID[mounts[index].parent], parent != index else {
+        if let other = root { throw .severalRoots(mounts[index].id, mounts[other].id) }
         root = index
         continue
       }
+      parents[index] = Int32(parent)
       nextSibling[index] = firstChild[parent]
       firstChild[parent] = Int32(index)
     }
@@ -41,12 +44,13 @@ public struct MountTable: Sendable {
       let lost = mounts.indices.first { !reached.contains($0) } ?? 0
       throw .cycle(mounts[lost].id)
     }
-    for mount in mounts where !mount.mountPoint.isNormal { throw .badMountPoint(mount.id) }
+    for index in mounts.indices where !mounts[index].mountPoint.isNormal {
+      throw .badMountPoint(mounts[index].id)
+    }
     for index in order where index != root {
-      let mount = mounts[index]
-      let parent = mounts[indexOfID[mount.parent]!]
-      guard parent.mountPoint.contains(mount.mountPoint) else {
-        throw .outsideParent(mount.id, parent.id)
+      let parent = Int(parents[index])
+      guard mounts[parent].mountPoint.contains(mounts[index].mountPoint) else {
+        throw .outsideParent(mounts[index].id, mounts[parent].id)
       }
     }
   }
@@ -81,7 +85,13 @@ public struct MountTable: Sendable {
     var stack = [rootIndex]
     while let index = stack.popLast() {
       order.append(index)
-      stack.append(contentsOf: children(of: index).reversed())
+      let first = stack.count
+      var child = firstChild[index]
+      while child >= 0 {
+        stack.append(Int(child))
+        child = nextSibling[Int(child)]
+      }
+      stack[first...].reverse()
     }
     return order
   }

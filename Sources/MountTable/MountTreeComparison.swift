@@ -1,207 +1,195 @@
-/// What a comparison leaves out because it is expected to differ.
-public struct ComparisonRules: Sendable {
-  /// Mounts (by their index in the expected table) whose type, device, source and superblock options
-  /// may differ: the namespace root, mounts from outside, and binds of these.
-  public var fromOutside: Set<Int>
-  /// For each expected mount: the root that its superblock shows at its widest, relative to which
-  /// roots are compared.
-  public var mappedRoot: [Int: Int]
-
-  public init(fromOutside: Set<Int> = [], mappedRoot: [Int: Int] = [:]) {
-    self.fromOutside = fromOutside
-    self.mappedRoot = mappedRoot
-  }
-}
-
-/// One difference between two trees.
-public struct MountDifference: Hashable, Sendable, Codable, CustomStringConvertible {
-  public enum Change: Hashable, Sendable, Codable {
-    case missing
-    case extra
-    case changed(property: String, expected: String, found: String)
-  }
-
-  public var mountPoint: MountPath
-  public var change: Change
-
-  public var description: String {
-    switch change {
-    case .missing: "- \(mountPoint)"
-    case .extra: "+ \(mountPoint)"
-    case .changed(let property, let expected, let found):
-      "~ \(mountPoint): \(property) is \(found), expected \(expected)"
-    }
-  }
-}
-
-/// Two mount tables compared up to renumbering: same tree, same attributes, the same mounts sharing
-/// a superblock or a peer group, the same ones masters of the same others.
+/// Two mount trees held against each other, up to the renumbering of IDs and devices.
 ///
-/// Children are matched by their mount points below matched parents; the kernel allows one mount at
-/// a place of a parent. O(n log n).
+/// | compared | how |
+/// |---|---|
+/// | the tree | children by mount point below the matched parent; the order of siblings does not count |
+/// | superblocks | one device number of the one table for one of the other |
+/// | root | relative to the nearest external mount (or the namespace root) of the same superblock |
+/// | options | as `normalisedOptions` has them |
+/// | peer groups | who is in one group with whom |
+/// | master | the matching group; one outside of the table equals any other outside |
+///
+/// Not compared: IDs, device numbers, `propagateFrom`; of external mounts, the namespace root and its
+/// binds: type, source, superblock flags and options; roots of cgroup mounts, but relative to each other.
 public struct MountTreeComparison: Sendable {
-  public private(set) var differences: [MountDifference] = []
-  /// Pairs of indices: expected, found.
-  public private(set) var matches: [(expected: Int, found: Int)] = []
+  public let expected: MountTable
+  public let found: MountTable
+  public let pairing: MountPairing
+  /// In the order of the expected tree; mounts that are not expected come last.
+  public let differences: [MountDifference]
+
+  /// For each difference that is a change, where the mount stands in the expected table.
+  let places: [Int]
 
   public var isEqual: Bool { differences.isEmpty }
 
-  /// The differences, one a line.
-  public var rendered: String { differences.map(\.description).joined(separator: "\n") }
-
-  public init(expected: MountTable, found: MountTable, rules: ComparisonRules = .init()) {
-    match(expected, found)
-    var counterpart = [Int](repeating: -1, count: expected.mounts.count)
-    for pair in matches { counterpart[pair.expected] = pair.found }
-    for (index, other) in matches {
-      compare(
-        expected.mounts[index], found.mounts[other],
-        isFromOutside: rules.fromOutside.contains(index), isRoot: index == expected.rootIndex)
-      compareRoot(index, other, expected, found, rules, counterpart)
-    }
-    compareSharing(expected, found, rules)
-  }
-
-  private mutating func match(_ expected: MountTable, _ found: MountTable) {
-    var stack = [(expected.rootIndex, found.rootIndex)]
-    while let (left, right) = stack.popLast() {
-      matches.append((left, right))
-      var byPoint: [MountPath: Int] = [:]
-      for child in found.children(of: right) { byPoint[found.mounts[child].mountPoint] = child }
-      for child in expected.children(of: left).reversed() {
-        if let other = byPoint.removeValue(forKey: expected.mounts[child].mountPoint) {
-          stack.append((child, other))
-        } else {
-          addSubtree(child, of: expected, .missing)
-        }
-      }
-      for child in byPoint.values.sorted() { addSubtree(child, of: found, .extra) }
-    }
-  }
-
-  private mutating func addSubtree(
-    _ top: Int, of table: MountTable, _ change: MountDifference.Change
+  public init(
+    expected: MountTable, found: MountTable, rules: ComparisonRules = ComparisonRules()
   ) {
-    var stack = [top]
-    while let index = stack.popLast() {
-      differences.append(
-        MountDifference(mountPoint: table.mounts[index].mountPoint, change: change))
-      stack.append(contentsOf: table.children(of: index).reversed())
-    }
-  }
-
-  private mutating func check<Value: Equatable>(
-    _ property: String, _ expected: Value, _ found: Value, at point: MountPath
-  ) {
-    guard expected != found else { return }
-    func text(_ value: Value) -> String {
-      let text = "\(value)"
-      return text.isEmpty ? "none" : text
-    }
-    differences.append(
-      MountDifference(
-        mountPoint: point,
-        change: .changed(property: property, expected: text(expected), found: text(found))))
-  }
-
-  private mutating func compare(
-    _ expected: Mount, _ found: Mount, isFromOutside: Bool, isRoot: Bool
-  ) {
-    let point = expected.mountPoint
-    check("attributes", expected.attributes.names, found.attributes.names, at: point)
-    check("unbindable", expected.isUnbindable, found.isUnbindable, at: point)
-    if !isRoot {
-      check("unlinked root", expected.isRootDeleted, found.isRootDeleted, at: point)
-    }
-    check(
-      "idmap", expected.idMapping.map { "\($0)" } ?? "none",
-      found.idMapping.map { "\($0)" } ?? "none", at: point)
-    guard !isFromOutside else { return }
-    check("type", expected.fileSystem, found.fileSystem, at: point)
-    check("source", expected.source, found.source, at: point)
-    check(
-      "superblock flags", expected.superblockFlags.names, found.superblockFlags.names, at: point)
-    check(
-      "options", normalisedOptions(expected), normalisedOptions(found), at: point)
-  }
-
-  private mutating func compareRoot(
-    _ index: Int, _ other: Int, _ expected: MountTable, _ found: MountTable,
-    _ rules: ComparisonRules, _ counterpart: [Int]
-  ) {
-    let mount = expected.mounts[index]
-    let mapped = rules.mappedRoot[index] ?? index
-    guard mapped != index, mapped < counterpart.count, counterpart[mapped] >= 0 else {
-      if rules.mappedRoot[index] == nil && !rules.fromOutside.contains(index) {
-        check("root", mount.root, found.mounts[other].root, at: mount.mountPoint)
-      }
-      return
-    }
-    let left = mount.root.relative(to: expected.mounts[mapped].root).map { KernelString($0) }
-    let right = found.mounts[other].root.relative(to: found.mounts[counterpart[mapped]].root)
-      .map { KernelString($0) }
-    if left == nil && right == nil { return }
-    check(
-      "root", left?.description ?? "outside", right?.description ?? "outside",
-      at: mount.mountPoint)
-  }
-
-  /// Superblocks, peer groups and masters: numbers differ, who has the same one may not.
-  private mutating func compareSharing(
-    _ expected: MountTable, _ found: MountTable, _ rules: ComparisonRules
-  ) {
-    var devices = Renumbering<DeviceNumber>()
-    var groups = Renumbering<PeerGroupID>()
-    let expectedGroups = Set(expected.mounts.compactMap(\.peerGroup))
-    let foundGroups = Set(found.mounts.compactMap(\.peerGroup))
-    for (index, other) in matches.sorted(by: { $0.expected < $1.expected }) {
-      let mount = expected.mounts[index]
-      let now = found.mounts[other]
-      // Two mounts from outside may come from one file system here and from two there.
-      if !rules.fromOutside.contains(index), !devices.agree(mount.device, now.device) {
-        check(
-          "superblock", "that of the mounts with device \(mount.device)",
-          "another (\(now.device))", at: mount.mountPoint)
-      }
-      switch (mount.peerGroup, now.peerGroup) {
-      case (nil, nil): break
-      case (let left?, let right?):
-        if !groups.agree(left, right) {
-          check("peer group", "that of shared:\(left)", "another", at: mount.mountPoint)
-        }
-      case (let left, _):
-        check(
-          "propagation", left == nil ? "not shared" : "shared",
-          left == nil ? "shared" : "not shared", at: mount.mountPoint)
-      }
-      let leftInside = mount.master.map { expectedGroups.contains($0) }
-      let rightInside = now.master.map { foundGroups.contains($0) }
-      if leftInside != rightInside {
-        if leftInside == false && rightInside == nil && index == expected.rootIndex { continue }
-        check("master", masterText(leftInside), masterText(rightInside), at: mount.mountPoint)
-      } else if leftInside == true, let left = mount.master, let right = now.master,
-        !groups.agree(left, right)
-      {
-        check("master", "shared:\(left)", "another", at: mount.mountPoint)
-      }
-    }
-  }
-
-  private func masterText(_ isInside: Bool?) -> String {
-    isInside.map { $0 ? "in the container" : "outside" } ?? "none"
+    self.expected = expected
+    self.found = found
+    pairing = MountPairing(expected, found)
+    var walk = MountComparer(expected, found, pairing, rules)
+    differences = walk.differences()
+    places = walk.places
   }
 }
 
-/// A one-to-one relation between old and new numbers that grows as pairs are seen.
-private struct Renumbering<ID: Hashable> {
-  private var new: [ID: ID] = [:]
-  private var old: [ID: ID] = [:]
+/// The state of one comparison.
+struct MountComparer {
+  let expected: MountTable
+  let found: MountTable
+  let pairing: MountPairing
+  private let isExternal: [Bool]
+  /// The mounts that others of their superblock are relative to, by device and root.
+  private var references: [DeviceNumber: [MountPath: (expected: Mount, found: Mount)]] = [:]
+  private var devices = Renumbering<DeviceNumber>()
+  private var groups = Renumbering<PeerGroupID>()
+  private var list: [MountDifference] = []
+  private(set) var places: [Int] = []
 
-  mutating func agree(_ left: ID, _ right: ID) -> Bool {
-    if new[left] == nil && old[right] == nil {
-      new[left] = right
-      old[right] = left
+  init(
+    _ expected: MountTable, _ found: MountTable, _ pairing: MountPairing, _ rules: ComparisonRules
+  ) {
+    self.expected = expected
+    self.found = found
+    self.pairing = pairing
+    isExternal = expected.mounts.indices.map {
+      $0 == expected.rootIndex || rules.isExternal(expected.mounts[$0])
     }
-    return new[left] == right && old[right] == left
+    for pair in pairing.pairs {
+      let (one, other) = (expected.mounts[pair.expected], found.mounts[pair.found])
+      let isFirstCgroup = one.isCgroup && references[one.device] == nil
+      if isExternal[pair.expected] || isFirstCgroup {
+        let known = references[one.device]?[one.root]
+        if known == nil { references[one.device, default: [:]][one.root] = (one, other) }
+      }
+      groups.note(one.peerGroup, other.peerGroup)
+    }
   }
+
+  mutating func differences() -> [MountDifference] {
+    for pair in pairing.pairs { compare(pair.expected, pair.found) }
+    for index in pairing.missing {
+      let mount = expected.mounts[index]
+      list.append(.missing(path: mount.mountPoint, fileSystem: mount.fileSystem))
+    }
+    for index in pairing.extra {
+      let mount = found.mounts[index]
+      list.append(.extra(path: mount.mountPoint, fileSystem: mount.fileSystem))
+    }
+    return list
+  }
+
+  private mutating func compare(_ index: Int, _ other: Int) {
+    let (one, two) = (expected.mounts[index], found.mounts[other])
+    var check = Changes(path: one.mountPoint)
+    compareOrigin(index, one, two, &check)
+    if one.isRootDeleted != two.isRootDeleted {
+      check(.deletedRoot, "\(one.isRootDeleted)", "\(two.isRootDeleted)")
+    }
+    if one.attributes != two.attributes {
+      check(.attributes, "\(one.attributes)", "\(two.attributes)")
+    }
+    if let kind = one.isFile, let otherKind = two.isFile, kind != otherKind {
+      check(.kind, kind ? "a file" : "a directory", otherKind ? "a file" : "a directory")
+    }
+    if !IDMapping.agree(one.idMapping, two.idMapping) {
+      check(.idMapping, IDMapping.text(one.idMapping), IDMapping.text(two.idMapping))
+    }
+    if one.isUnbindable != two.isUnbindable {
+      check(.unbindable, "\(one.isUnbindable)", "\(two.isUnbindable)")
+    }
+    if !groups.match(one.peerGroup, two.peerGroup) {
+      check(.peerGroup, text(one.peerGroup), text(two.peerGroup))
+    }
+    compareMasters(one, two, &check)
+    list += check.list
+    places += Array(repeating: index, count: check.list.count)
+  }
+
+  private struct Changes {
+    let path: MountPath
+    var list: [MountDifference] = []
+
+    init(path: MountPath) { self.path = path }
+
+    mutating func callAsFunction(
+      _ property: MountDifference.Property, _ expected: String, _ found: String
+    ) {
+      list.append(.changed(path: path, property: property, expected: expected, found: found))
+    }
+  }
+
+  /// Where the mount comes from: superblock and root.
+  private mutating func compareOrigin(
+    _ index: Int, _ one: Mount, _ two: Mount, _ check: inout Changes
+  ) {
+    if isExternal[index] { return }
+    if let reference = reference(of: one) {
+      if two.device != reference.found.device {
+        check(
+          .superblock, "that of \(reference.expected.mountPoint)",
+          "device \(two.device), not \(reference.found.device)")
+      }
+      let relative = two.root.relative(to: reference.found.root)
+      if relative == nil || relative != one.root.relative(to: reference.expected.root) {
+        check(.root, "\(one.root)", "\(two.root)")
+      }
+      if !one.isCgroup { return }
+    } else {
+      if !devices.pair(one.device, two.device) {
+        check(.superblock, devices.partner(of: one.device), "device \(two.device)")
+      }
+      if one.root != two.root { check(.root, "\(one.root)", "\(two.root)") }
+    }
+    if one.fileSystem != two.fileSystem {
+      check(.fileSystem, "\(one.fileSystem)", "\(two.fileSystem)")
+    }
+    if one.source != two.source { check(.source, "\"\(one.source)\"", "\"\(two.source)\"") }
+    if one.superblockFlags != two.superblockFlags {
+      check(.superblockFlags, "\(one.superblockFlags)", "\(two.superblockFlags)")
+    }
+    if one.superblockOptions != two.superblockOptions,
+      normalisedOptions(one.superblockOptions, of: one.fileSystem)
+        != normalisedOptions(two.superblockOptions, of: two.fileSystem)
+    {
+      check(.superblockOptions, "\"\(one.superblockOptions)\"", "\"\(two.superblockOptions)\"")
+    }
+  }
+
+  /// The external mount with the nearest root above; `nil` for a superblock of the container's own.
+  private func reference(of mount: Mount) -> (expected: Mount, found: Mount)? {
+    guard let known = references[mount.device] else { return nil }
+    var path: MountPath? = mount.root
+    while let root = path {
+      if let reference = known[root] { return reference }
+      path = root.parent
+    }
+    return nil
+  }
+
+  private func compareMasters(_ one: Mount, _ two: Mount, _ check: inout Changes) {
+    let isInside = one.master.map { groups.knowsExpected($0) } ?? false
+    let otherIsInside = two.master.map { groups.knowsFound($0) } ?? false
+    let same =
+      switch (one.master, two.master) {
+      case (nil, nil): true
+      case (let master?, let other?):
+        isInside == otherIsInside && (!isInside || groups.match(master, other))
+      default: false
+      }
+    if same { return }
+    check(
+      .master, text(one.master, isOutside: !isInside), text(two.master, isOutside: !otherIsInside))
+  }
+
+  private func text(_ group: PeerGroupID?, isOutside: Bool = false) -> String {
+    guard let group else { return "none" }
+    return isOutside ? "group \(group), outside" : "group \(group)"
+  }
+}
+
+extension Mount {
+  fileprivate var isCgroup: Bool { fileSystem == "cgroup" || fileSystem == "cgroup2" }
 }

@@ -2,20 +2,16 @@ import MountTable
 
 extension ComparisonRules {
   /// The rules for a restored tree: what came from outside may have another file system here.
+  ///
+  /// - Parameter kinds: one a mount, in the order of the table.
   public init(kinds: [MountKind], of table: MountTable) {
-    self.init()
-    for (index, kind) in kinds.enumerated() {
-      var anchor = index
-      if case .bind(let id) = kind, let other = table.index(of: id) { anchor = other }
-      let comesFromOutside = kinds[anchor].isExternal || kinds[anchor] == .namespaceRoot
-      if comesFromOutside {
-        fromOutside.insert(index)
-        mappedRoot[index] = anchor
-      }
-      switch FileSystemKind(table.mounts[index].fileSystem) {
-      case .controlGroup, .namespaceFiles: mappedRoot[index] = anchor
-      default: break
+    var outside: Set<MountID> = []
+    for (mount, kind) in zip(table.mounts, kinds) {
+      switch kind {
+      case .namespaceRoot, .namespaceFile: outside.insert(mount.id)
+      default: if kind.isExternal { outside.insert(mount.id) }
       }
     }
+    self.init { [outside] in outside.contains($0.id) }
   }
 }

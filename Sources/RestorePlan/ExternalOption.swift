@@ -6,6 +6,9 @@ public enum ExternalOption: Hashable, Sendable {
   case mountAtPath(MountPath, key: KernelString)
   /// `mnt[KEY]:/host/path` (restore): what KEY stands for here.
   case mountForKey(KernelString, path: MountPath)
+  /// `mnt[/path]:/host/path` (restore, ours): where the mount at this place comes from here, whatever
+  /// the images say of it.
+  case sourceAtPath(MountPath, path: MountPath)
   /// `mnt[]`, `mnt[]:m`, `mnt[]:s`, `mnt[]:ms`: find mounts from outside in the engine's namespace.
   case detect(masters: Bool, sharing: Bool)
   /// `dev[MAJOR/MINOR]:KEY` (dump): the file system on this device is called KEY.
@@ -64,22 +67,36 @@ public enum ExternalOption: Hashable, Sendable {
 
   /// `--ext-mount-map KEY:VALUE`, the older spelling: a path and a key at dump, a key and a path at
   /// restore; `auto` finds what it can.
-  public init(parsingMap text: String) throws(OptionError) {
+  public init(parsingMap text: String, atDump: Bool) throws(OptionError) {
     if text == "auto" {
       self = .detect(masters: false, sharing: false)
       return
     }
-    guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else {
+    let colon = text.firstIndex(of: ":") ?? text.endIndex
+    let key = String(text[..<colon])
+    let value = String(text[colon...].dropFirst())
+    guard !key.isEmpty, !value.isEmpty else {
       throw OptionError("--ext-mount-map '\(text)': expected KEY:VALUE, or auto")
     }
-    let key = String(text[..<colon])
-    let value = String(text[text.index(after: colon)...])
-    guard !value.isEmpty else { throw OptionError("--ext-mount-map '\(text)': the value is empty") }
-    if value.hasPrefix("/") {
-      // At dump both may be paths (PATH:PATH is a common habit): the caller knows which end it is.
-      self = .mountForKey(KernelString(key), path: try Self.path(value, in: text))
-    } else {
+    if atDump {
       self = .mountAtPath(try Self.path(key, in: text), key: KernelString(value))
+    } else {
+      self = .mountForKey(KernelString(key), path: try Self.path(value, in: text))
+    }
+  }
+
+  /// At a restore, a key that is a path is one: `mnt[/path]:/host/path`.
+  public func atRestore() throws(OptionError) -> ExternalOption {
+    guard case .mountAtPath(let place, let key) = self, key.bytes.first == 0x2F else { return self }
+    return .sourceAtPath(place, path: try Self.path(key.description, in: description))
+  }
+
+  /// Whether it is said at dump; `nil` where it may be said at both.
+  public var isForDump: Bool? {
+    switch self {
+    case .mountAtPath, .device: true
+    case .mountForKey, .deviceForKey, .sourceAtPath: false
+    case .detect: nil
     }
   }
 
@@ -98,13 +115,7 @@ public enum ExternalOption: Hashable, Sendable {
   }
 
   private static func path(_ text: String, in option: String) throws(OptionError) -> MountPath {
-    var bytes = Array(text.utf8)
-    while bytes.count > 1 && bytes.last == 0x2F { bytes.removeLast() }
-    let path = MountPath(bytes)
-    guard path.isNormal else {
-      throw OptionError("'\(option)': \"\(text)\" must be an absolute path without '.' and '..'")
-    }
-    return path
+    try MountPath(option: text, of: "--external '\(option)'")
   }
 
   private static func device(_ text: String) -> DeviceNumber? {
@@ -113,6 +124,36 @@ public enum ExternalOption: Hashable, Sendable {
       return nil
     }
     return DeviceNumber(major: major, minor: minor)
+  }
+}
+
+extension ExternalOption: CustomStringConvertible {
+  /// As it is spelt on the command line.
+  public var description: String {
+    switch self {
+    case .mountAtPath(let path, let key): "mnt[\(path)]:\(key)"
+    case .mountForKey(let key, let path): "mnt[\(key)]:\(path)"
+    case .sourceAtPath(let place, let path): "mnt[\(place)]:\(path)"
+    case .detect(let masters, let sharing):
+      "mnt[]" + (masters || sharing ? ":" : "") + (masters ? "m" : "") + (sharing ? "s" : "")
+    case .device(let device, let key): "dev[\(device.major)/\(device.minor)]:\(key)"
+    case .deviceForKey(let key, let path): "dev[\(key)]:\(path)"
+    }
+  }
+}
+
+extension MountPath {
+  /// A path as an option spells it: `\ooo` stands for a byte in octal, as messages and mountinfo write
+  /// what is not text; a backslash before anything else is itself.
+  ///
+  /// - Throws: `OptionError` for one that is not absolute and normal.
+  public init(option text: String, of option: String) throws(OptionError) {
+    var bytes = KernelString(escaped: text)?.bytes ?? Array(text.utf8)
+    while bytes.count > 1 && bytes.last == 0x2F { bytes.removeLast() }
+    self.init(bytes)
+    guard isNormal else {
+      throw OptionError("\(option): \"\(text)\" must be an absolute path without '.' and '..'")
+    }
   }
 }
 
@@ -146,6 +187,10 @@ public struct MountOptions: Sendable {
 
   var pathOfKey: [KernelString: MountPath] {
     external.reduce(into: [:]) { if case .mountForKey(let key, let path) = $1 { $0[key] = path } }
+  }
+
+  var sourceOfPath: [MountPath: MountPath] {
+    external.reduce(into: [:]) { if case .sourceAtPath(let place, let path) = $1 { $0[place] = path } }
   }
 
   var keyOfDevice: [DeviceNumber: KernelString] {

@@ -4,11 +4,12 @@ extension RestorePlanner {
   /// Everything that can be known to fail before anything is changed.
   mutating func checkRequest() {
     checkRoot()
-    checkKeys()
+    checkSources()
     checkGroups()
+    let explained = Set(findings.filter { $0.severity == .problem }.compactMap(\.mount))
     for (index, kind) in kinds.enumerated() where kind == .unsupported {
       let mount = table.mounts[index]
-      if !findings.contains(where: { $0.mount == mount.id && $0.severity == .problem }) {
+      if !explained.contains(mount.id) {
         findings.append(Finding("nothing explains this mount", on: mount))
       }
     }
@@ -62,26 +63,35 @@ extension RestorePlanner {
     }
   }
 
-  private mutating func checkKeys() {
-    let pathOfKey = request.options.pathOfKey
-    let pathOfDeviceKey = request.options.pathOfDeviceKey
-    var used: Set<KernelString> = []
-    for (index, kind) in kinds.enumerated() {
+  /// The new namespace begins as a copy of the engine's, which goes only at the end.
+  mutating func checkMountLimit() {
+    guard let limit = request.mountLimit else { return }
+    let staged = steps.count { if case .stage = $0 { true } else { false } }
+    let needed = (hostMounts?.table.mounts.count ?? 0) + table.mounts.count + staged + 1
+    guard needed > limit else { return }
+    findings.append(
+      Finding(
+        "the restore needs \(needed) mounts in a namespace, the host's own among them, and the kernel "
+          + "allows \(limit)", cures: ["raise the limit: sysctl fs.mount-max=\(needed + 1000)"]))
+  }
+
+  private mutating func checkSources() {
+    var usedKeys: Set<KernelString> = []
+    var usedPlaces: Set<MountPath> = []
+    for (index, kind) in kinds.enumerated() where kind.isExternal {
       let mount = table.mounts[index]
+      usedPlaces.insert(mount.mountPoint)
       switch kind {
       case .externalByKey(let key):
-        used.insert(key)
-        guard let path = pathOfKey[key] else {
+        usedKeys.insert(key)
+        if source(of: index) == nil {
           findings.append(
             Finding(
               "it came from outside under the key \(key), and nothing says what that is here",
               on: mount, cures: ["name it: --external 'mnt[\(key)]:/host/path'"]))
-          continue
         }
-        checkOutsideGroup(index, path)
-      case .externalDetected(let path): checkOutsideGroup(index, path)
       case .device(let key):
-        used.insert(key)
+        usedKeys.insert(key)
         if pathOfDeviceKey[key] == nil {
           findings.append(
             Finding(
@@ -90,12 +100,45 @@ extension RestorePlanner {
         }
       default: break
       }
+      if case .path(let path) = source(of: index) {
+        checkOutsideGroup(index, path)
+        checkReachable(mount, path)
+      }
     }
-    for key in Set(pathOfKey.keys).union(pathOfDeviceKey.keys).sorted() where !used.contains(key) {
+    for key in Set(pathOfKey.keys).union(pathOfDeviceKey.keys).sorted()
+    where !usedKeys.contains(key) {
       findings.append(
         Finding(
           "no external mount of the images has the key \(key)",
           cures: ["leave the option out, or correct the key"]))
+    }
+    for place in sourceOfPath.keys.sorted() where !usedPlaces.contains(place) {
+      findings.append(
+        Finding(
+          "nothing that came from outside is mounted at \(place) in the images",
+          cures: ["leave the option out, or correct the path"]))
+    }
+  }
+
+  private mutating func checkReachable(_ mount: Mount, _ path: MountPath) {
+    let elsewhere = "take it from elsewhere: --external 'mnt[\(mount.mountPoint)]:/host/path'"
+    switch request.outside[path] {
+    case .unreachable(let reason):
+      findings.append(
+        Finding(
+          "it comes from \(path), which cannot be opened here: \(reason)", on: mount,
+          cures: ["make it", elsewhere]))
+    case .file where mount.isFile == false:
+      findings.append(
+        Finding(
+          "it is a directory, and \(path), which it comes from, is a file", on: mount,
+          cures: [elsewhere]))
+    case .directory where mount.isFile == true:
+      findings.append(
+        Finding(
+          "it is a file, and \(path), which it comes from, is a directory", on: mount,
+          cures: [elsewhere]))
+    default: break
     }
   }
 

@@ -11,17 +11,8 @@ extension RestorePlanner {
       if !isOurs { setAttributes(mount, origin, always: isTakenFromOutside(anchor)) }
       return origin
     }
-    if mount.isRootDeleted, let deleted = anchors[anchor]!.deleted[mount.root],
-      let placeholder = deleted.slot
-    {
-      anchors[anchor]!.deleted[mount.root]!.uses -= 1
-      if deleted.uses == 1 {
-        anchors[anchor]!.deleted[mount.root]!.slot = nil
-        let slot = clone(of: placeholder, path: [], mount)
-        release(placeholder)
-        return slot
-      }
-      return clone(of: placeholder, path: [], mount)
+    if mount.isRootDeleted, let deleted = anchors[anchor]!.deleted[mount.root] {
+      return clone(of: origin, path: deleted.name.bytes, mount)
     }
     let path = mount.root.relative(to: anchors[anchor]!.shown) ?? []
     if case .controlGroup = FileSystemKind(mount.fileSystem), !path.isEmpty {
@@ -57,10 +48,11 @@ extension RestorePlanner {
   mutating func ensureAnchor(_ index: Int) -> Slot {
     if let slot = anchors[index]!.slot { return slot }
     let mount = table.mounts[index]
-    let slot = newSlot()
+    let source = source(of: index)
+    let slot = source == nil ? newSlot() : slotFromStart()
     anchors[index]!.slot = slot
     let isDirect = anchors[index]!.isDirect
-    if let source = source(of: index) {
+    if let source {
       outside.append(.takeFromOutside(source, mount: mount.id, into: slot))
       if !isDirect {
         steps.append(.setAttributes(slot, MountAttributes()))
@@ -73,42 +65,42 @@ extension RestorePlanner {
       let content = hasContent(mount)
       var new = newFileSystem(mount, kinds[index])
       let flags = new.flags
-      if content { new.flags.remove(.readOnly) }
+      if content || !anchors[index]!.deleted.isEmpty { new.flags.remove(.readOnly) }
       let attributes = isDirect && !content ? mount.attributes : MountAttributes()
       steps.append(.createFileSystem(new, attributes: attributes, mount: mount.id, into: slot))
       if !isDirect { steps.append(.stage(slot)) }
-      makePlaceholders(index, slot)
       if content { steps.append(.unpack(mount.device, into: slot)) }
-      if new.flags != flags { steps.append(.setSuperblockFlags(slot, flags)) }
-      return slot
+      if new.flags != flags {
+        if anchors[index]!.deleted.isEmpty {
+          steps.append(.setSuperblockFlags(slot, flags))
+        } else {
+          anchors[index]!.lateFlags = flags
+        }
+      }
     }
-    makePlaceholders(index, slot)
+    for deleted in anchors[index]!.deleted.values.sorted(by: { $0.name < $1.name }) {
+      steps.append(.makePlaceholder(in: slot, name: deleted.name, isFile: deleted.isFile))
+    }
     return slot
   }
 
-  /// Files and directories that were unlinked are made before the content comes, which may hold
-  /// another one of the same name.
-  private mutating func makePlaceholders(_ index: Int, _ origin: Slot) {
-    for (root, deleted) in anchors[index]!.deleted.sorted(by: { $0.key < $1.key }) {
+  /// Everything that shows them is attached: now they can go.
+  mutating func removePlaceholders(_ index: Int, _ origin: Slot) {
+    for (root, deleted) in anchors[index]!.deleted.sorted(by: { $0.value.name < $1.value.name }) {
       guard let path = root.relative(to: anchors[index]!.shown) else { continue }
-      let placeholder = newSlot()
       steps.append(
-        .makePlaceholder(in: origin, path: KernelString(path), isFile: deleted.isFile))
-      steps.append(
-        .clone(
-          of: origin, path: KernelString(path), mount: table.mounts[index].id, into: placeholder))
-      steps.append(.stage(placeholder))
-      steps.append(.removePlaceholder(in: origin, path: KernelString(path)))
-      anchors[index]!.deleted[root]!.slot = placeholder
+        .removePlaceholder(in: origin, name: deleted.name, path: KernelString(path)))
     }
+    if let flags = anchors[index]!.lateFlags { steps.append(.setSuperblockFlags(origin, flags)) }
   }
 
   /// Where the anchor's mount is taken from, where it lies outside.
   func source(of index: Int) -> OutsideSource? {
     let mount = table.mounts[index]
+    if kinds[index].isExternal, let path = sourceOfPath[mount.mountPoint] { return .path(path) }
     switch kinds[index] {
     case .namespaceRoot: return request.root == nil ? nil : .root
-    case .externalByKey(let key): return request.options.pathOfKey[key].map { .path($0) }
+    case .externalByKey(let key): return pathOfKey[key].map { .path($0) }
     case .externalDetected(let path): return .path(path)
     case .externalByPlugin: return .plugin(expectsFile: mount.isFile)
     default: return nil
@@ -117,7 +109,7 @@ extension RestorePlanner {
 
   private func newFileSystem(_ mount: Mount, _ kind: MountKind) -> NewFileSystem {
     var source = mount.source
-    if case .device(let key) = kind, let path = request.options.pathOfDeviceKey[key] {
+    if case .device(let key) = kind, let path = pathOfDeviceKey[key] {
       source = KernelString(path.bytes)
     }
     var parameters = mount.superblockOptions.bytes.split(separator: 0x2C).map {

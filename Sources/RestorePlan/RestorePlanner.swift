@@ -1,5 +1,12 @@
 import MountTable
 
+/// What lies at a path of the engine's mount namespace.
+public enum OutsidePath: Hashable, Sendable {
+  case file, directory
+  /// Nothing that can be opened; what the kernel said.
+  case unreachable(String)
+}
+
 /// What a restore is asked to do.
 public struct RestoreRequest: Sendable {
   public var table: MountTable
@@ -11,8 +18,13 @@ public struct RestoreRequest: Sendable {
   public var root: MountPath?
   /// The mounts of the engine's own namespace.
   public var host: MountTable?
+  /// What lies at the paths outside that mounts come from; nothing is checked for a path that is not
+  /// here.
+  public var outside: [MountPath: OutsidePath] = [:]
   /// How many descriptors a process may have open.
   public var descriptorLimit: Int
+  /// How many mounts a namespace may have (`fs.mount-max`).
+  public var mountLimit: Int?
 
   public init(
     table: MountTable, namespaces: ContainerNamespaces = .init(),
@@ -73,8 +85,12 @@ struct RestorePlanner {
   var mountSlots: [Int: Slot] = [:]
   var late: [Int] = []
   let hostMounts: HostMounts?
+  let sourceOfPath: [MountPath: MountPath]
+  let pathOfKey: [KernelString: MountPath]
+  let pathOfDeviceKey: [KernelString: MountPath]
   private var freeSlots: [Slot] = []
   private var slotCount = 0
+  private var placeholderCount = 0
 
   /// A superblock, or the part of it that came from outside, from which mounts are cloned.
   struct Anchor {
@@ -84,7 +100,10 @@ struct RestorePlanner {
     /// Its only mount is the one that was made or taken: nothing is staged.
     var isDirect: Bool
     var slot: Slot?
-    var deleted: [MountPath: (slot: Slot?, uses: Int, isFile: Bool)] = [:]
+    /// What was unlinked: the names of the placeholders, by root.
+    var deleted: [MountPath: (name: KernelString, isFile: Bool)] = [:]
+    /// Flags that the superblock gets once nothing is written to it any more.
+    var lateFlags: SuperblockFlags?
   }
 
   struct Exemplar {
@@ -99,6 +118,9 @@ struct RestorePlanner {
     groups = PeerGroups(classification.table)
     findings = classification.findings
     hostMounts = request.host.map(HostMounts.init)
+    sourceOfPath = request.options.sourceOfPath
+    pathOfKey = request.options.pathOfKey
+    pathOfDeviceKey = request.options.pathOfDeviceKey
   }
 
   mutating func plan() -> RestorePlan {
@@ -109,6 +131,7 @@ struct RestorePlanner {
       makeRemainingExemplars()
       if let root = mountSlots[table.rootIndex] { steps.append(.pivotRoot(root)) }
       joinLateGroups()
+      checkMountLimit()
       if slotCount + 64 > request.descriptorLimit {
         findings.append(
           Finding(
@@ -127,6 +150,11 @@ struct RestorePlanner {
 
   mutating func newSlot() -> Slot {
     if let slot = freeSlots.popLast() { return slot }
+    return slotFromStart()
+  }
+
+  /// A slot that nothing uses before: it can be filled before the first step.
+  mutating func slotFromStart() -> Slot {
     slotCount += 1
     return Slot(slotCount - 1)
   }
@@ -161,9 +189,12 @@ struct RestorePlanner {
       var state = anchors[anchor] ?? Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
       state.uses += 1
       if isRemade(mount, index, anchor) {
-        var deleted = state.deleted[mount.root] ?? (nil, 0, mount.isFile ?? false)
-        deleted.uses += 1
-        state.deleted[mount.root] = deleted
+        if state.deleted[mount.root] == nil {
+          placeholderCount += 1
+          state.deleted[mount.root] = (
+            KernelString(".mooring-unlinked-\(placeholderCount)"), mount.isFile ?? false
+          )
+        }
       }
       anchors[anchor] = state
     }
@@ -254,7 +285,8 @@ struct RestorePlanner {
   private mutating func finish(_ index: Int) {
     let mount = table.mounts[index]
     let slot = mountSlots[index]!
-    if index == table.rootIndex || groups.isLate(mount) {
+    // The root, and what is mounted over it: pivot_root wants them private.
+    if mount.mountPoint.isRoot || groups.isLate(mount) {
       late.append(index)
     } else {
       setPropagation(index, slot)
@@ -268,6 +300,7 @@ struct RestorePlanner {
     anchors[index]!.uses -= 1
     if anchors[index]!.uses == 0, !anchors[index]!.isDirect, let slot = anchors[index]!.slot {
       anchors[index]!.slot = nil
+      removePlaceholders(index, slot)
       release(slot)
     }
   }

@@ -64,9 +64,11 @@ public enum RestoreStep: Hashable, Sendable, Codable {
   case unpack(DeviceNumber, into: Slot)
   /// Change the flags of a superblock (`fspick`, `FSCONFIG_CMD_RECONFIGURE`).
   case setSuperblockFlags(Slot, SuperblockFlags)
-  /// Make a file or directory that stands for one that was unlinked.
-  case makePlaceholder(in: Slot, path: KernelString, isFile: Bool)
-  case removePlaceholder(in: Slot, path: KernelString)
+  /// Make a file or directory that stands for one that was unlinked, under a name of its own at the
+  /// root of the file system. (What is unlinked already can be mounted nowhere.)
+  case makePlaceholder(in: Slot, name: KernelString, isFile: Bool)
+  /// Give it the name that the unlinked one had, and unlink it.
+  case removePlaceholder(in: Slot, name: KernelString, path: KernelString)
   /// Make a cgroup where it is missing.
   case makeControlGroup(in: Slot, path: KernelString)
   /// `open_tree(OPEN_TREE_CLONE)` of a path below the root of a staged mount.
@@ -102,13 +104,14 @@ extension RestoreStep: CustomStringConvertible {
     case .stage(let slot): "stage \(slot)"
     case .unpack(let device, let slot): "unpack the content of \(device) into \(slot)"
     case .setSuperblockFlags(let slot, _): "set the superblock flags of \(slot)"
-    case .makePlaceholder(let slot, let path, let isFile):
-      "make \(isFile ? "file" : "directory") \(path) in \(slot), to be unlinked"
-    case .removePlaceholder(let slot, let path): "unlink \(path) in \(slot)"
+    case .makePlaceholder(let slot, let name, let isFile):
+      "make \(isFile ? "file" : "directory") \(name) in \(slot), to be unlinked"
+    case .removePlaceholder(let slot, let name, let path):
+      "unlink \(name) as /\(path) in \(slot)"
     case .makeControlGroup(let slot, let path): "make cgroup \(path) in \(slot) if it is missing"
     case .clone(let origin, let path, let id, let into):
       "clone /\(path) of \(origin) for mount \(id) into \(into)"
-    case .setAttributes(let slot, let attributes): "set \(attributes.names) on \(slot)"
+    case .setAttributes(let slot, let attributes): "set \(attributes) on \(slot)"
     case .setIDMapping(let slot, _): "map the IDs of \(slot)"
     case .attach(let slot, let at, let path, let id, let missing):
       "attach \(slot) (mount \(id)) at /\(path) of \(at)"

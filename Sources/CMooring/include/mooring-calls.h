@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -36,6 +37,9 @@ long mooring_setns(int fd, int type);
 long mooring_pidfd_open(pid_t pid, unsigned flags);
 long mooring_close_range(unsigned first, unsigned last, unsigned flags);
 long mooring_prctl(int option, unsigned long argument);
+/* setresgid, setgroups (none) and setresuid to one ID */
+long mooring_become_group(gid_t id);
+long mooring_become_user(uid_t id);
 long mooring_sethostname(const char *name, size_t length);
 long mooring_setdomainname(const char *name, size_t length);
 long mooring_ioctl_u64(int fd, unsigned long request, uint64_t *value);
@@ -43,6 +47,14 @@ long mooring_ioctl(int fd, unsigned long request);
 long mooring_ioctl_pointer(int fd, unsigned long request, void *argument);
 int mooring_exec(const char *const *arguments);
 void mooring_exit(int status) __attribute__((noreturn));
+
+/* Host and domain name of a UTS namespace (utsname, 65 bytes each), read by a child that enters it; userns
+ * may be -1, else the child enters it where the UTS namespace alone is refused. Safe in a threaded process. */
+long mooring_read_uts(int uts, int userns, char *host, char *domain);
+/* The 32-bit ID of the mount the descriptor is on (statx, STATX_MNT_ID, Linux 5.8). */
+long mooring_mount_id(int fd);
+long mooring_pipe(int ends[2]);
+long mooring_wait(pid_t pid, int *status);
 
 /* A message of bytes with at most 16 descriptors, over a SOCK_SEQPACKET socket. */
 long mooring_send(int socket, const void *bytes, size_t length, const int *fds, size_t count);
@@ -59,6 +71,11 @@ struct mooring_mnt_id_req {
 };
 long mooring_listmount(const struct mooring_mnt_id_req *request, uint64_t *ids, size_t count);
 long mooring_statmount(const struct mooring_mnt_id_req *request, void *buffer, size_t size);
+
+/* Bytes as a stream that belongs to one thread (no locks); NULL where memory is short. */
+FILE *mooring_memory_stream(void *bytes, size_t length);
+/* Whether the bytes hold the text (memmem). */
+bool mooring_holds(const void *bytes, size_t length, const char *text);
 
 /* Constants that are macros, or that older headers lack. */
 enum {
@@ -80,6 +97,8 @@ enum {
 	MOORING_RESOLVE_NO_SYMLINKS = 4,
 	MOORING_RESOLVE_BENEATH = 8,
 	MOORING_RESOLVE_IN_ROOT = 16,
+	MOORING_PR_SET_PDEATHSIG = 1,
+	MOORING_PR_SET_CHILD_SUBREAPER = 36,
 	MOORING_CLONE_NEWTIME = 0x80,
 	MOORING_CLONE_NEWNS = 0x20000,
 	MOORING_CLONE_NEWCGROUP = 0x02000000,

@@ -1,0 +1,169 @@
+import Glibc
+import LinuxKernel
+import MountTable
+import RestorePlan
+
+/// An open directory of images, for reading.
+///
+/// Images may come from another host: nothing in them is believed without a look. Symbolic links
+/// in the directory are not followed.
+public struct ImageDirectory: ~Copyable, Sendable {
+  private let directory: Descriptor
+  private let path: String
+
+  /// Opens the directory; nothing in it is read yet.
+  ///
+  /// - Throws: `SystemCallFailure` where there is no such directory, or no right to read it.
+  public static func open(_ path: String) throws(SystemCallFailure) -> ImageDirectory {
+    Characters.load()
+    return ImageDirectory(
+      directory: try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY), path: path)
+  }
+
+  /// The directory's descriptor, valid as long as this value lives.
+  public var descriptor: CInt { directory.number }
+
+  /// Reads what the set says about the container, but for the contents of its file systems.
+  ///
+  /// The mount table is that of the process in `pstree.img`, by way of `ids-PID.img`. Without
+  /// them it is the only image of mounts there is.
+  ///
+  /// - Throws: `ImageError` naming the file that is missing, damaged or says what cannot be.
+  public func load() throws(ImageError) -> SavedContainer {
+    let names = try fileNames()
+    let pid = try firstProcess()
+    var ids: [NamespaceKind: UInt32] = [:]
+    if let pid,
+      let entry = try entry(
+        ImageTaskIDs.self, kind: .ids, in: ImageName.ids(of: UInt32(pid)))
+    {
+      ids = NamespaceIDs.of(entry)
+    }
+    let file = try mountImage(ids[.mount], among: names)
+    guard let bytes = try ImageFiles.read(file, in: descriptor) else {
+      throw ImageError(file, .missing)
+    }
+    let table = try MountImage.table(bytes, file: file)
+    ids[.mount] = ImageName.number(in: file, prefix: "mountpoints-")
+
+    let inventory = try inventory()
+    var container = SavedContainer(
+      mounts: table, namespaces: try namespaces(ids, inventory), pid: pid ?? 1,
+      pluginNames: inventory.flatMap { $0.hasPluginsEntry ? $0.pluginsEntry : nil }
+        .map { $0.plugins.map { String(decoding: $0, as: UTF8.self) } })
+    container.namespaceIDs = ids
+    for name in names {
+      if let number = ImageName.number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") {
+        container.archivedDevices.insert(DeviceNumber(packed: number))
+      }
+    }
+    return container
+  }
+
+  /// Opens the archive of a memory file system's content for reading; `nil` where there is none.
+  ///
+  /// - Throws: `ImageError` where it is not a regular file.
+  public func openContents(of device: DeviceNumber) throws(ImageError) -> Descriptor? {
+    try ImageFiles.open(ImageName.contents(of: device), in: descriptor)?.takeDescriptor()
+  }
+
+  private func fileNames() throws(ImageError) -> [String] {
+    do throws(SystemCallFailure) {
+      return try ImageFiles.names(in: descriptor).map { String(decoding: $0, as: UTF8.self) }
+    } catch {
+      throw ImageError(path, .system(error))
+    }
+  }
+
+  private func entry<Entry: ImageEntry>(
+    _ type: Entry.Type, kind: ImageKind, in file: String
+  ) throws(ImageError) -> Entry? {
+    guard let bytes = try ImageFiles.read(file, in: descriptor) else { return nil }
+    return try ImageFraming.onlyEntry(of: type, kind: kind, file: file, bytes: bytes)
+  }
+
+  /// The first process of the tree, which is the root of it.
+  private func firstProcess() throws(ImageError) -> Int32? {
+    let file = ImageName.processes
+    guard let bytes = try ImageFiles.read(file, in: descriptor) else { return nil }
+    let entries = try ImageFraming.entries(
+      of: ImageProcessEntry.self, kind: .processes, file: file, bytes: bytes)
+    guard let first = entries.first?.entry else { throw ImageError(file, .entryCount(0)) }
+    guard let pid = Int32(exactly: first.pid), pid > 0 else {
+      throw ImageError(file, .badValue(field: "pid", value: "\(first.pid)"))
+    }
+    return pid
+  }
+
+  private func mountImage(
+    _ namespace: UInt32?, among names: [String]
+  ) throws(ImageError) -> String {
+    if let namespace { return ImageName.mounts(namespace) }
+    let found = names.filter { ImageName.number(in: $0, prefix: "mountpoints-") != nil }
+    guard let first = found.first else { throw ImageError(path, .missing) }
+    guard found.count == 1 else { throw ImageError(path, .ambiguous(found.sorted())) }
+    return first
+  }
+
+  private func inventory() throws(ImageError) -> ImageInventoryEntry? {
+    guard
+      let entry = try entry(ImageInventoryEntry.self, kind: .inventory, in: ImageName.inventory)
+    else { return nil }
+    guard (1...ImageWriter.formatVersion).contains(entry.imgVersion) else {
+      throw ImageError(ImageName.inventory, .version(entry.imgVersion))
+    }
+    return entry
+  }
+
+  private func namespaces(
+    _ ids: [NamespaceKind: UInt32], _ inventory: ImageInventoryEntry?
+  ) throws(ImageError) -> ContainerNamespaces {
+    var namespaces = ContainerNamespaces()
+    if let inventory, !inventory.namespaces.isEmpty {
+      for namespace in inventory.namespaces {
+        let name = String(decoding: namespace.kind, as: UTF8.self)
+        guard let kind = NamespaceKind(rawValue: name) else {
+          throw ImageError(
+            ImageName.inventory, .badValue(field: "a kind of namespace", value: "\"\(name)\""))
+        }
+        namespaces.own[kind] = namespace.inode
+      }
+    } else {
+      let outside = inventory.map { NamespaceIDs.of($0.rootIds) } ?? [:]
+      for (kind, id) in ids where outside[kind] != nil && outside[kind] != id {
+        namespaces.own[kind] = 0
+      }
+      if inventory?.engineVersion.isEmpty ?? true { namespaces.own[.mount] = 0 }
+    }
+    try addContents(to: &namespaces, ids, inventory)
+    return namespaces
+  }
+
+  private func addContents(
+    to namespaces: inout ContainerNamespaces, _ ids: [NamespaceKind: UInt32],
+    _ inventory: ImageInventoryEntry?
+  ) throws(ImageError) {
+    if namespaces.own[.user] != nil, let id = ids[.user] {
+      namespaces.mapping = try entry(
+        ImageUserNamespaceEntry.self, kind: .userNamespace, in: ImageName.userNamespace(id)
+      ).map(NamespaceImages.mapping)
+    }
+    if namespaces.own[.uts] != nil, let id = ids[.uts] {
+      let file = ImageName.hostNames(id)
+      if let entry = try entry(ImageHostNamesEntry.self, kind: .hostNames, in: file) {
+        try NamespaceImages.setHostNames(of: &namespaces, from: entry, file: file)
+      }
+    }
+    if let inventory, !inventory.engineVersion.isEmpty {
+      if inventory.hasMonotonicOffset { namespaces.monotonicOffset = inventory.monotonicOffset }
+      if inventory.hasBootTimeOffset { namespaces.bootTimeOffset = inventory.bootTimeOffset }
+    } else if namespaces.own[.time] != nil, let id = ids[.time] {
+      for file in [ImageName.timeNamespace(id), ImageName.timeNamespace(0)] {
+        let found = try entry(ImageTimeNamespaceEntry.self, kind: .timeNamespace, in: file)
+        guard let found else { continue }
+        try NamespaceImages.setOffsets(of: &namespaces, from: found, file: file)
+        break
+      }
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import MountTable
+
+/// The image of a whole mount table.
+enum MountImage {
+  static func bytes(of table: MountTable, file: String) throws(ImageError) -> [UInt8] {
+    var anchored: Set<DeviceNumber> = [table.root.device]
+    for mount in table.mounts where mount.mooring != nil { anchored.insert(mount.device) }
+    let entries = table.mounts.reversed().map { mount in
+      MountEntry.entry(of: mount, needsName: !anchored.contains(mount.device))
+    }
+    return try ImageFraming.bytes(of: entries, kind: .mounts, file: file)
+  }
+
+  /// - Throws: `ImageError`, also where the mounts are no tree (`MountTable.init`).
+  static func table(_ bytes: [UInt8], file: String) throws(ImageError) -> MountTable {
+    let entries = try ImageFraming.entries(
+      of: ImageMountEntry.self, kind: .mounts, file: file, bytes: bytes)
+    var mounts: [Mount] = []
+    mounts.reserveCapacity(entries.count)
+    for (entry, offset) in entries.reversed() {
+      mounts.append(try MountEntry.mount(entry, file: file, offset: offset))
+    }
+    do throws(MountTableError) {
+      return try MountTable(mounts)
+    } catch {
+      throw ImageError(file, .table(error))
+    }
+  }
+}

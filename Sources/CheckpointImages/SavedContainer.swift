@@ -1,0 +1,85 @@
+import MountTable
+import RestorePlan
+
+/// What a directory of images says about a container.
+public struct SavedContainer: Hashable, Sendable {
+  public var mounts: MountTable
+  /// Which namespaces the container had of its own. In sets of other writers their inode numbers
+  /// are not known and are 0.
+  public var namespaces: ContainerNamespaces
+  /// The PID of the container's first process, as seen inside.
+  public var pid: Int32
+  /// Names of plugins without which the set cannot be restored; `nil` where the writer knew no
+  /// such list.
+  public var pluginNames: [String]?
+  /// The superblocks whose content lies in an archive beside the images. Not written by
+  /// `ImageWriter.write`: the archives themselves say it.
+  public var archivedDevices: Set<DeviceNumber>
+  /// The numbers that stand in the names of the images that belong to one namespace each.
+  /// Not written: `ImageWriter.write` gives its own.
+  public var namespaceIDs: [NamespaceKind: UInt32]
+
+  public init(
+    mounts: MountTable, namespaces: ContainerNamespaces, pid: Int32 = 1,
+    pluginNames: [String]? = nil, archivedDevices: Set<DeviceNumber> = []
+  ) {
+    self.mounts = mounts
+    self.namespaces = namespaces
+    self.pid = pid
+    self.pluginNames = pluginNames
+    self.archivedDevices = archivedDevices
+    self.namespaceIDs = NamespaceIDs.container(namespaces)
+  }
+}
+
+/// The numbers that stand for namespaces in a set of images: first those of the dumping engine,
+/// in CRIU's order, then the container's own ones.
+enum NamespaceIDs {
+  private static let order: [NamespaceKind] = [
+    .process, .network, .ipc, .uts, .time, .mount, .user, .cgroup,
+  ]
+
+  static let engine: [NamespaceKind: UInt32] = Dictionary(
+    uniqueKeysWithValues: order.enumerated().map { ($1, UInt32($0 + 1)) })
+
+  static func container(_ namespaces: ContainerNamespaces) -> [NamespaceKind: UInt32] {
+    var ids = engine
+    var next = UInt32(order.count + 1)
+    for kind in order where namespaces.own[kind] != nil {
+      ids[kind] = next
+      next += 1
+    }
+    return ids
+  }
+
+  static func of(_ entry: ImageTaskIDs) -> [NamespaceKind: UInt32] {
+    var ids: [NamespaceKind: UInt32] = [:]
+    if entry.hasPidNsID { ids[.process] = entry.pidNsID }
+    if entry.hasNetNsID { ids[.network] = entry.netNsID }
+    if entry.hasIpcNsID { ids[.ipc] = entry.ipcNsID }
+    if entry.hasUtsNsID { ids[.uts] = entry.utsNsID }
+    if entry.hasMntNsID { ids[.mount] = entry.mntNsID }
+    if entry.hasUserNsID { ids[.user] = entry.userNsID }
+    if entry.hasCgroupNsID { ids[.cgroup] = entry.cgroupNsID }
+    if entry.hasTimeNsID { ids[.time] = entry.timeNsID }
+    return ids
+  }
+
+  /// - Parameter others: the number of the memory, files and signal handlers of the process.
+  static func entry(_ ids: [NamespaceKind: UInt32], others: UInt32) -> ImageTaskIDs {
+    var entry = ImageTaskIDs()
+    entry.vmID = others
+    entry.filesID = others
+    entry.fsID = others
+    entry.sighandID = others
+    entry.pidNsID = ids[.process]!
+    entry.netNsID = ids[.network]!
+    entry.ipcNsID = ids[.ipc]!
+    entry.utsNsID = ids[.uts]!
+    entry.mntNsID = ids[.mount]!
+    entry.userNsID = ids[.user]!
+    entry.cgroupNsID = ids[.cgroup]!
+    entry.timeNsID = ids[.time]!
+    return entry
+  }
+}

@@ -1,0 +1,107 @@
+import CMooring
+import Glibc
+import MountTable
+
+/// The folder of a process or a thread in `/proc`, held open: it goes on naming that process.
+struct ProcessFolder: ~Copyable {
+  /// How often a table that changes while it is read is read again.
+  static let tries = 16
+  /// What messages call the process.
+  let name: String
+  let pid: Int32?
+  private let folder: Descriptor
+
+  init(_ pid: Int32) throws(ReadFailure) {
+    try self.init(path: "/proc/\(pid)", name: "process \(pid)", pid: pid)
+  }
+
+  /// The calling thread.
+  static func own() throws(ReadFailure) -> ProcessFolder {
+    try ProcessFolder(path: "/proc/thread-self", name: "this thread", pid: nil)
+  }
+
+  /// The calling thread, by a `/proc` that was opened before its own went out of reach.
+  static func own(proc: CInt) throws(ReadFailure) -> ProcessFolder {
+    do {
+      return ProcessFolder(
+        try Descriptor.open(
+          Array("thread-self".utf8), below: proc, flags: O_RDONLY | O_DIRECTORY))
+    } catch {
+      throw .system(error)
+    }
+  }
+
+  private init(_ own: consuming Descriptor) {
+    name = "this thread"
+    pid = nil
+    folder = own
+  }
+
+  private init(path: String, name: String, pid: Int32?) throws(ReadFailure) {
+    self.name = name
+    self.pid = pid
+    do {
+      folder = try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY)
+    } catch {
+      if let pid, error.errno == .noSuchFileOrDirectory || error.errno == .noSuchProcess {
+        throw .noSuchProcess(pid)
+      }
+      throw .system(error)
+    }
+  }
+
+  func open(_ file: String, flags: CInt = O_RDONLY) throws(ReadFailure) -> Descriptor {
+    do {
+      return try Descriptor.open(Array(file.utf8), below: folder.number, flags: flags)
+    } catch {
+      throw failure(error)
+    }
+  }
+
+  /// A failure of a call on a file of the folder, in the words of this layer.
+  func failure(_ failure: SystemCallFailure) -> ReadFailure {
+    switch failure.errno {
+    case .noSuchFileOrDirectory, .noSuchProcess, .invalidArgument: .processGone(name)
+    case .permissionDenied, .notPermitted: .notPermitted(name)
+    default: .system(failure)
+    }
+  }
+
+  /// The whole of a small file.
+  func contents(_ file: String) throws(ReadFailure) -> [UInt8] {
+    let descriptor = try open(file)
+    var bytes: [UInt8] = []
+    while true {
+      var got = 0
+      bytes += [UInt8](unsafeUninitializedCapacity: 4096) { room, count in
+        got = Glibc.read(descriptor.number, room.baseAddress, room.count)
+        if got < 0 { got = -Int(errno) }
+        count = max(got, 0)
+      }
+      if got == -Int(EINTR) { continue }
+      do { try checked(got, "read", "\(file) of \(name)") } catch { throw failure(error) }
+      if got == 0 { return bytes }
+    }
+  }
+
+  /// The inode number of one of its namespaces.
+  func namespaceNumber(_ kind: String) -> UInt32? {
+    var information = stat()
+    let status = "ns/\(kind)".withCString { fstatat(folder.number, $0, &information, 0) }
+    return status == 0 ? UInt32(truncatingIfNeeded: information.st_ino) : nil
+  }
+
+  /// The ID by which `listmount` knows its mount namespace (`NS_GET_MNTNS_ID`, Linux 6.11).
+  func mountNamespaceID() -> Result<UInt64, SystemCallFailure> {
+    do throws(SystemCallFailure) {
+      let namespace = try Descriptor.open(
+        Array("ns/mnt".utf8), below: folder.number, flags: O_RDONLY)
+      var id: UInt64 = 0
+      try checked(
+        mooring_ioctl_u64(namespace.number, 0x8008_B705, &id), "ioctl", "NS_GET_MNTNS_ID")
+      return .success(id)
+    } catch {
+      return .failure(error)
+    }
+  }
+}

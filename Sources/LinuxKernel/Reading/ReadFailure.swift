@@ -1,0 +1,41 @@
+import MountTable
+
+/// Why the mounts or the namespaces of a process could not be read.
+public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  case noSuchProcess(Int32)
+  /// It ended while it was being read, or it is a zombie.
+  case processGone(String)
+  case notPermitted(String)
+  /// The process sees only a part of its namespace.
+  case processIsChrooted(String)
+  case changedTooOften(tries: Int)
+  case malformed(MountInfoError)
+  case notATree(MountTableError)
+  /// The namespace is not what the table says: it changed after it was read.
+  case tableIsStale(String)
+  /// A visit of the container's mounts failed.
+  case visitFailed(String)
+  case system(SystemCallFailure)
+
+  public var description: String {
+    switch self {
+    case .noSuchProcess(let pid):
+      "there is no process \(pid); give the PID as this engine's PID namespace numbers it"
+    case .processGone(let subject):
+      "\(subject) ended while it was being read; freeze the container, or start it again"
+    case .notPermitted(let subject):
+      "\(subject) may not be read; run as root, or as the user who owns the container's user namespace"
+    case .processIsChrooted(let subject):
+      "\(subject) is chrooted and sees only a part of its mount namespace; give a process of the "
+        + "container whose root is the namespace's"
+    case .changedTooOften(let tries):
+      "the mount table changed during each of \(tries) readings; stop or freeze what mounts there"
+    case .malformed(let error): "\(error)"
+    case .notATree(let error): "the mount table is inconsistent: \(error)"
+    case .tableIsStale(let what):
+      "the mount namespace changed after its table was read: \(what); freeze the container and try again"
+    case .visitFailed(let what): what
+    case .system(let failure): "\(failure)"
+    }
+  }
+}

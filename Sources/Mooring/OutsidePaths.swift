@@ -1,0 +1,59 @@
+import Glibc
+import LinuxKernel
+import MountTable
+import RestorePlan
+import SystemPackage
+
+/// What lies at the paths of the engine's namespace from which a restore takes mounts: facts for the plan.
+enum OutsidePaths {
+  /// The options with paths resolved, and what was found at each path.
+  static func look(
+    at options: MountOptions, _ table: MountTable
+  ) -> (options: MountOptions, found: [MountPath: OutsidePath]) {
+    var found: [MountPath: OutsidePath] = [:]
+    func look(_ path: MountPath) -> MountPath {
+      switch resolve(path) {
+      case .success(let real):
+        if found[real] == nil { found[real] = self.look(at: real) }
+        return real
+      case .failure(let failure):
+        found[path] = .unreachable("\(failure)")
+        return path
+      }
+    }
+    var resolved = options
+    resolved.external = options.external.map {
+      switch $0 {
+      case .mountForKey(let key, let path): .mountForKey(key, path: look(path))
+      case .sourceAtPath(let place, let path): .sourceAtPath(place, path: look(path))
+      default: $0
+      }
+    }
+    // A path that was detected is that of a mount: it has no symbolic links.
+    for mount in table.mounts {
+      guard case .detected(let path) = mount.mooring, found[path] == nil else { continue }
+      found[path] = self.look(at: path)
+    }
+    return (resolved, found)
+  }
+
+  static func look(at path: MountPath) -> OutsidePath {
+    var status = stat()
+    guard withPath(path.bytes, { lstat($0, &status) }) == 0 else {
+      let failure = Errno(rawValue: errno)
+      return .unreachable("\(failure.symbol) (\(failure.text))")
+    }
+    return status.st_mode & S_IFMT == S_IFDIR ? .directory : .file
+  }
+
+  /// The path without symbolic links (`realpath(3)`).
+  static func resolve(_ path: MountPath) -> Result<MountPath, SystemCallFailure> {
+    guard let real = withPath(path.bytes, { realpath($0, nil) }) else {
+      return .failure(
+        SystemCallFailure("realpath", on: quoted(path.bytes), Errno(rawValue: errno)))
+    }
+    defer { free(real) }
+    return .success(
+      MountPath(UnsafeBufferPointer(start: real, count: strlen(real)).map(UInt8.init(bitPattern:))))
+  }
+}

@@ -1,0 +1,144 @@
+import CheckpointImages
+import Glibc
+import LinuxKernel
+import MountTable
+import RestorePlan
+
+/// What a verification is asked for.
+public struct VerifyOptions: Sendable {
+  public var images: String
+  public var pid: Int32
+  /// What the restore was told to leave out (`--skip-mnt`), or allowed to make (`--enable-fs`).
+  public var mounts = MountOptions()
+
+  public init(images: String, pid: Int32) {
+    self.images = images
+    self.pid = pid
+  }
+}
+
+/// How a container differs from what images say of it.
+public struct Verification: Sendable, CustomStringConvertible {
+  /// A file of a memory file system that is not as it was saved.
+  public struct FileDifference: Sendable, Hashable, Codable {
+    /// Where the file system is mounted.
+    public var mountPoint: MountPath
+    /// Path in the file system, property, and both values, as a sentence.
+    public var difference: String
+  }
+
+  public var tree: MountTreeComparison
+  public var files: [FileDifference] = []
+  /// Names and mappings of namespaces, a sentence each.
+  public var namespaces: [String] = []
+
+  public var isEqual: Bool { tree.isEqual && files.isEmpty && namespaces.isEmpty }
+
+  /// The differences: the tree as a diff, then files, then namespaces; a line each.
+  public var description: String {
+    (tree.lines + files.map { "~ \($0.mountPoint): \($0.difference)" }
+      + namespaces.map { "~ \($0)" }).joined(separator: "\n")
+  }
+
+  /// Reads the mounts and namespaces of `pid` and compares; not the contents.
+  static func compare(
+    _ expected: MountTable, _ kinds: [MountKind], _ namespaces: ContainerNamespaces,
+    with pid: Int32
+  ) throws(ReadFailure) -> Verification {
+    let tree = MountTreeComparison(
+      expected: expected, found: try readMountTable(of: pid),
+      rules: ComparisonRules(kinds: kinds, of: expected))
+    return Verification(
+      tree: tree, namespaces: differences(namespaces, try readNamespaces(of: pid)))
+  }
+
+  private static func differences(
+    _ saved: ContainerNamespaces, _ found: ContainerNamespaces
+  ) -> [String] {
+    var list: [String] = []
+    func note<Value: Equatable>(_ name: String, _ saved: Value?, _ found: Value?) {
+      guard let saved, saved != found else { return }
+      list.append("\(name) is \(found.map { "\($0)" } ?? "none"), expected \(saved)")
+    }
+    if saved.own[.uts] != nil {
+      note("the host name", saved.hostName, found.hostName)
+      note("the domain name", saved.domainName, found.domainName)
+    }
+    if saved.own[.user] != nil {
+      note("the mapping of the user namespace", saved.mapping, found.mapping)
+    }
+    if saved.own[.time] != nil {
+      note("the offset of the monotonic clock", saved.monotonicOffset, found.monotonicOffset)
+      note("the offset of the boot-time clock", saved.bootTimeOffset, found.bootTimeOffset)
+    }
+    return list
+  }
+}
+
+/// Compares a running container with images: its tree, its contents, its namespaces.
+public struct VerifyOperation {
+  public var options: VerifyOptions
+
+  public init(_ options: VerifyOptions) { self.options = options }
+
+  /// The calling process must be single-threaded.
+  ///
+  /// - Throws: `EngineFailure` where the images or the container cannot be read.
+  public func run() throws -> Verification {
+    try EngineFailure.wrapping("verify") {
+      let images = try ImageDirectory.open(options.images)
+      let saved = try images.load()
+      let plan = RestoreRequest(
+        table: saved.mounts, namespaces: saved.namespaces,
+        archivedDevices: saved.archivedDevices, options: options.mounts
+      ).plan()
+      var result = try Verification.compare(
+        plan.expected, plan.kinds, saved.namespaces, with: options.pid)
+      result.files = try compareContents(images, plan, saved.archivedDevices, result.tree)
+      return result
+    }
+  }
+
+  /// Holds each archive against the file system that is mounted where it was saved.
+  private func compareContents(
+    _ images: borrowing ImageDirectory, _ plan: RestorePlan, _ archived: Set<DeviceNumber>,
+    _ tree: MountTreeComparison
+  ) throws -> [Verification.FileDifference] {
+    raiseDescriptorLimit()
+    var partner: [Int: Int] = [:]
+    for pair in tree.pairing.pairs { partner[pair.expected] = pair.found }
+    var mountsOf: [DeviceNumber: [Int]] = [:]
+    for (index, mount) in plan.expected.mounts.enumerated()
+    where archived.contains(mount.device) && !mount.isRootDeleted && partner[index] != nil {
+      mountsOf[mount.device, default: []].append(index)
+    }
+    var archives: [Int: CInt] = [:]
+    defer { for descriptor in archives.values { close(descriptor) } }
+    for (device, indices) in mountsOf {
+      guard !comesFromOutside(plan, indices) else { continue }
+      for index in plan.expected.widestRoots(indices) {
+        guard let archive = try images.openContents(of: device) else { continue }
+        archives[partner[index]!] = archive.release()
+      }
+    }
+    let answers = try visitMounts(
+      of: options.pid, table: tree.found, wanted: archives.keys.sorted()
+    ) { index, descriptor in
+      let root = ContentRoot(path: tree.found.mounts[index].root, descriptor: descriptor)
+      let found = try ContentArchive.differences(between: archives[index]!, and: [root])
+      return Array(found.map(\.description).joined(separator: "\0").utf8)
+    }
+    return answers.keys.sorted().flatMap { index in
+      answers[index]!.split(separator: 0).map {
+        Verification.FileDifference(
+          mountPoint: tree.found.mounts[index].mountPoint,
+          difference: String(decoding: $0, as: UTF8.self))
+      }
+    }
+  }
+
+  /// Whether the superblock is that of the root, which a restore may have taken from anywhere.
+  private func comesFromOutside(_ plan: RestorePlan, _ indices: [Int]) -> Bool {
+    indices.contains { plan.kinds[$0] == .namespaceRoot || plan.kinds[$0].isExternal }
+  }
+}

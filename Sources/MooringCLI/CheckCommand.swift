@@ -1,0 +1,41 @@
+import ArgumentParser
+import Glibc
+import Mooring
+
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check",
+    abstract: "Say what this kernel and these privileges allow, and what that costs.",
+    discussion: "Exit status 1 where nothing could be restored here.")
+
+  @Flag(help: "Print JSON.") var json = false
+
+  private struct Result: Encodable {
+    var abilities: [KernelAbility]
+    var openFiles: UInt
+    var mostMounts: Int?
+  }
+
+  mutating func run() throws {
+    let abilities = try CheckOperation.abilities()
+    let limits = CheckOperation.limits()
+    if json {
+      try Report.json(
+        Result(abilities: abilities, openFiles: limits.openFiles, mostMounts: limits.mostMounts))
+    } else {
+      Report.lines(
+        abilities.map { ability in
+          let name = ability.name + (ability.since.isEmpty ? "" : " (Linux \(ability.since))")
+          guard let missing = ability.missing else { return "yes  \(name)" }
+          return "no   \(name): \(missing); \(ability.cost)"
+        } + [
+          "     \(limits.openFiles) open files: a restore needs one for each superblock with several "
+            + "mounts, and a few",
+          "     \(limits.mostMounts.map(String.init) ?? "?") mounts a namespace (fs.mount-max)",
+        ])
+    }
+    if abilities.contains(where: { $0.isRequired && $0.missing != nil }) {
+      throw CommandStatus(code: 1)
+    }
+  }
+}

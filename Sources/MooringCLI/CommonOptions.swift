@@ -1,0 +1,158 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Mooring
+import MountTable
+import RestorePlan
+
+/// `-v`, `-o`.
+struct LogOptions: ParsableArguments {
+  @Flag(name: .customShort("v"), help: "Say more; -v4 or -vvvv says everything.")
+  var verbose: Int
+
+  @Option(
+    help: "0 messages only, 1 errors, 2 warnings and notes, 3 information, 4 everything.")
+  var verbosity: Int?
+
+  @Option(name: [.customShort("o"), .long], help: "Log into this file.")
+  var logFile: String?
+
+  func validate() throws {
+    if let verbosity, !(0...4).contains(verbosity) {
+      throw ValidationError("--verbosity \(verbosity): expected 0 to 4.")
+    }
+  }
+
+  func logger() throws -> Logger {
+    let level: Logger.Level =
+      switch verbosity ?? min(verbose + 2, 4) {
+      case 0: .critical
+      case 1: .error
+      case 2: .notice
+      case 3: .info
+      default: .debug
+      }
+    var descriptor: CInt = 2
+    if let logFile {
+      descriptor = open(logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+      if descriptor < 0 {
+        throw EngineFailure(
+          .failed, "--log-file \(logFile): \(String(cString: strerror(errno)))")
+      }
+    }
+    return Logger(label: "mooring") { _ in
+      var handler = LineLogHandler(descriptor: descriptor)
+      handler.logLevel = level
+      return handler
+    }
+  }
+}
+
+/// Where plugins are.
+struct PluginFolderOptions: ParsableArguments {
+  static let standardFolder = "/usr/lib/mooring/plugins"
+
+  @Option(
+    name: [.customShort("L"), .long],
+    help: ArgumentHelp(
+      "The folder of plugins.",
+      discussion: "Else CRIU_LIBS_DIR, else \(standardFolder) where that is there.",
+      valueName: "dir"))
+  var libdir: String?
+
+  @Option(help: ArgumentHelp("Seconds that one call of a plugin may take.", valueName: "seconds"))
+  var pluginTimeout = 60
+
+  func validate() throws {
+    guard pluginTimeout > 0 else { throw ValidationError("--plugin-timeout must be positive.") }
+  }
+
+  var folder: String? {
+    if let libdir { return libdir }
+    if let named = getenv("CRIU_LIBS_DIR"), named.pointee != 0 { return String(cString: named) }
+    return access(Self.standardFolder, F_OK) == 0 ? Self.standardFolder : nil
+  }
+
+  var options: PluginOptions {
+    var options = PluginOptions(folder: folder)
+    options.timeout = pluginTimeout
+    return options
+  }
+}
+
+/// What is said about mounts, at dump and at restore.
+struct MountMappingOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "What comes from outside; may be repeated.",
+      discussion: """
+        At dump: 'mnt[/path]:KEY' names the mount at /path; 'mnt[]' finds mounts in the engine's own \
+        namespace, with m after a colon those with a master there too, with s those that share with \
+        it; 'dev[MAJOR/MINOR]:KEY' names a file system by its device. At restore: \
+        'mnt[KEY]:/host/path' and 'dev[KEY]:/dev/path' say what stands for KEY here, \
+        'mnt[/path]:/host/path' where the mount at /path comes from. In paths, \\ooo \
+        stands for a byte in octal.
+        """, valueName: "mapping"))
+  var external: [String] = []
+
+  @Option(help: ArgumentHelp("The older spelling of --external 'mnt[KEY]:VALUE'.", valueName: "key:value"))
+  var extMountMap: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave out what is mounted here, and below; may be repeated.", valueName: "path"))
+  var skipMnt: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "File systems that may be mounted anew though they are not known; 'all' for each.",
+      valueName: "type,…"))
+  var enableFs: [String] = []
+
+  func options(atDump: Bool) throws(OptionError) -> MountOptions {
+    var options = MountOptions()
+    for text in external { options.external.append(try ExternalOption(parsing: text)) }
+    for text in extMountMap {
+      options.external.append(try ExternalOption(parsingMap: text, atDump: atDump))
+    }
+    if !atDump { options.external = try options.external.map { (option) throws(OptionError) in try option.atRestore() } }
+    for option in options.external {
+      guard option.isForDump != atDump else { continue }
+      throw OptionError(
+        atDump
+          ? "--external '\(option)' is for a restore; a dump wants 'mnt[/path]:KEY'"
+          : "--external '\(option)' is for a dump; a restore wants 'mnt[KEY]:/host/path'")
+    }
+    for text in skipMnt { options.skipped.append(try MountPath(option: text, of: "--skip-mnt")) }
+    for text in enableFs {
+      for name in text.split(separator: ",") {
+        options.enabledFileSystems.insert(KernelString(String(name)))
+      }
+    }
+    return options
+  }
+}
+
+/// Log lines as a person reads them: `warning: text`.
+struct LineLogHandler: LogHandler {
+  let descriptor: CInt
+  var logLevel: Logger.Level = .notice
+  var metadata: Logger.Metadata = [:]
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let word: String
+    switch event.level {
+    case .critical, .error: word = "error: "
+    case .warning: word = "warning: "
+    case .notice: word = "note: "
+    default: word = ""
+    }
+    let bytes = Array((word + "\(event.message)\n").utf8)
+    _ = write(descriptor, bytes, bytes.count)
+  }
+}

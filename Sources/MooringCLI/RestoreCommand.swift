@@ -1,0 +1,71 @@
+import ArgumentParser
+import Mooring
+
+struct RestoreCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "restore",
+    abstract: "Build the namespaces from images, verify them, and run COMMAND in them.",
+    discussion: """
+      Where anything fails, or the result differs from what was saved, nothing is left behind. \
+      COMMAND's exit status becomes that of mooring (128 + N where signal N ended it); failures of \
+      mooring itself are then 125.
+
+      Examples:
+        mooring restore -D images -r rootfs --external 'mnt[data]:/srv/data' -- /bin/sh
+        mooring restore -D images -r rootfs -L plugins -d --pidfile pid
+      """)
+
+  @OptionGroup var source: RestoreSourceOptions
+
+  @Flag(
+    name: [.customShort("d"), .long],
+    help: "Leave a small process that holds the namespaces, and return.")
+  var restoreDetached = false
+
+  @Option(
+    help: ArgumentHelp("Write the PID of the process that holds the namespaces.", valueName: "file"))
+  var pidfile: String?
+
+  @Flag(name: .customLong("as-pid-1"), help: "COMMAND takes the holder's place instead of being its child.")
+  var asPID1 = false
+
+  @Flag(help: "COMMAND is killed when mooring ends.")
+  var dieWithParent = false
+
+  @OptionGroup var log: LogOptions
+
+  @Argument(
+    parsing: .postTerminator, help: ArgumentHelp("What to run, after --.", valueName: "command"))
+  var command: [String] = []
+
+  func validate() throws {
+    if command.isEmpty {
+      guard restoreDetached else {
+        throw ValidationError(
+          "Say what to run after --, or -d to leave a process that holds the namespaces.")
+      }
+      if asPID1 || dieWithParent {
+        throw ValidationError("--as-pid-1 and --die-with-parent are for a COMMAND.")
+      }
+    } else if restoreDetached && dieWithParent {
+      throw ValidationError("-d lets COMMAND outlive mooring; --die-with-parent ends it.")
+    }
+  }
+
+  mutating func run() throws {
+    do {
+      var options = try source.options()
+      options.pidFile = pidfile
+      options.isDetached = restoreDetached
+      if !command.isEmpty {
+        options.command = .run(
+          command, asFirstProcess: asPID1, diesWithParent: dieWithParent)
+      }
+      let status = try RestoreOperation(options, log: log.logger()).run()
+      if status != 0 { throw CommandStatus(code: status) }
+    } catch let failure as EngineFailure where !command.isEmpty {
+      Report.failure(failure)
+      throw CommandStatus(code: 125)
+    }
+  }
+}

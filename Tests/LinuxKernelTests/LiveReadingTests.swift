@@ -1,0 +1,123 @@
+import Glibc
+import MountTable
+import RestorePlan
+import Testing
+
+@testable import LinuxKernel
+
+@Suite("Reading live mount tables", .enabled(if: ContainerProcess.isPossible))
+struct LiveReadingTests {
+  /// Every kind of mount that one can make without a device.
+  static let everything = """
+    cd /tmp; d=$(mktemp -d); mount -t tmpfs base $d; cd $d
+    mkdir shared slave both none 'with space' gone idmapped "$(printf 'n\\377\\nx')"
+    mount -t tmpfs -o size=64k,mode=700 shared shared; mount --make-shared shared
+    mount --bind shared slave; mount --make-slave slave
+    mount --bind shared both; mount --make-slave both; mount --make-shared both
+    mount -t tmpfs none none; mount --make-unbindable none
+    mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime,nodiratime 'a b#c' 'with space'
+    mount -t tmpfs -o sync,dirsync,lazytime "" "$(printf 'n\\377\\nx')"
+    mkdir shared/x; mount --bind shared/x gone; rmdir shared/x
+    mount -t tmpfs -o strictatime over shared
+    mount -t ramfs r shared
+    """
+
+  @Test func bothReadersAgree() throws {
+    let container = try #require(ContainerProcess(Self.everything))
+    let text = try readMountTable(of: container.pid)
+    let kernel = try readMountTableByStatmount(of: container.pid)
+    #expect(text.mounts.count == kernel.mounts.count)
+    for (one, other) in zip(text.mounts, kernel.mounts) { #expect(one == other) }
+    #expect(text.mounts.contains { $0.source == "a b#c" && $0.attributes.flags.count == 5 })
+    #expect(text.mounts.contains { $0.isRootDeleted && $0.root == "/x" })
+    #expect(text.mounts.contains { $0.peerGroup != nil && $0.master != nil })
+    #expect(text.mounts.contains { $0.isUnbindable })
+    #expect(text.mounts.contains { $0.source.isEmpty && $0.mountPoint.bytes.contains(0xFF) })
+    #expect(text.mounts.allSatisfy { $0.uniqueID != nil })
+    #expect(MountTreeComparison(expected: text, found: kernel).isEqual)
+  }
+
+  @Test func aDeepMountPoint() throws {
+    let container = try #require(
+      ContainerProcess(
+        """
+        d=$(mktemp -d); mount -t tmpfs base $d; cd $d; n=$(printf 'x%.0s' $(seq 200))
+        for i in $(seq 19); do mkdir $n; cd $n; done; mkdir $n; mount --bind . $n
+        """))
+    let text = try readMountTable(of: container.pid)
+    #expect(text.mounts.map(\.mountPoint.bytes.count).max() ?? 0 > 4000)
+    let kernel = try readMountTableByStatmount(of: container.pid)
+    #expect(text.mounts == kernel.mounts)
+  }
+
+  @Test func ownTable() throws {
+    let own = try readOwnMountTable()
+    #expect(own.mounts == (try readMountTable(of: getpid())).mounts)
+  }
+
+  @Test func aMountOverTheRootHidesNothingFromItsReader() throws {
+    let container = try #require(
+      ContainerProcess("mount -t tmpfs over /"))
+    let table = try readMountTable(of: container.pid)
+    #expect(table.mounts.filter(\.mountPoint.isRoot).count == 2)
+  }
+
+  @Test(arguments: ["", "mount -t tmpfs t $d; mkdir $d/bin; mount --bind /bin $d/bin;"])
+  func aChrootedProcess(mounts: String) throws {
+    let container = try #require(
+      ContainerProcess(
+        """
+        d=$(mktemp -d); \(mounts) mkdir -p $d/bin $d/usr $d/lib $d/lib64
+        for i in bin usr lib lib64; do mount --rbind /$i $d/$i; done
+        exec chroot $d sh -c 'echo ready; exec cat'
+        """))
+    #expect(throws: ReadFailure.processIsChrooted("process \(container.pid)")) {
+      try readMountTable(of: container.pid)
+    }
+  }
+
+  @Test func aProcessThatIsNot() throws {
+    #expect(throws: ReadFailure.noSuchProcess(0x7FFF_FFF0)) { try readMountTable(of: 0x7FFF_FFF0) }
+    #expect(throws: ReadFailure.noSuchProcess(0x7FFF_FFF0)) { try readNamespaces(of: 0x7FFF_FFF0) }
+  }
+
+  @Test func aZombie() throws {
+    let pid = try #require(spawnAndForget())
+    defer { waitpid(pid, nil, 0) }
+    #expect(throws: ReadFailure.processGone("process \(pid)")) { try readMountTable(of: pid) }
+  }
+
+  private func spawnAndForget() -> pid_t? {
+    var child: pid_t = 0
+    var arguments = [strdup("true"), nil]
+    defer { free(arguments[0]) }
+    guard posix_spawnp(&child, "true", nil, nil, &arguments, environ) == 0 else { return nil }
+    var information = siginfo_t()
+    return waitid(P_PID, id_t(child), &information, WEXITED | WNOWAIT) == 0 ? child : nil
+  }
+
+  @Test func namespaces() throws {
+    let container = try #require(
+      ContainerProcess(
+        "hostname moored",
+        options: ["--mount", "--uts", "--ipc", "--user", "--map-root-user", "--net"]))
+    let found = try readNamespaces(of: container.pid)
+    #expect(Set(found.own.keys) == [.mount, .uts, .ipc, .user, .network])
+    #expect(found.hostName == "moored")
+    #expect(found.mapping?.users == [.init(inside: 0, outside: geteuid(), count: 1)])
+    #expect(found.monotonicOffset == nil)
+  }
+
+  @Test func timeNamespace() throws {
+    let container = try #require(
+      ContainerProcess("true", options: ["--mount", "--time", "--monotonic", "3600"]))
+    // The process itself is in it after the exec of the shell.
+    let found = try readNamespaces(of: container.pid)
+    #expect(found.own.keys.contains(.time))
+    #expect(found.monotonicOffset == 3_600_000_000_000)
+  }
+}
+
+extension MountAttributes.Flags {
+  var count: Int { rawValue.nonzeroBitCount }
+}
