@@ -132,9 +132,7 @@ public enum MountCalls {
     let name = new.type.bytes
     let context = Descriptor(
       owning: CInt(try checked(withPath(name) { mooring_fsopen($0, 1) }, "fsopen", quoted(name))))
-    if !new.source.isEmpty {
-      try configure(context, UInt32(MOORING_FSCONFIG_SET_STRING), "source", new.source.bytes)
-    }
+    try configure(context, UInt32(MOORING_FSCONFIG_SET_STRING), "source", new.source.bytes)
     for parameter in new.parameters {
       let parts = parameter.bytes.split(separator: 0x3D, maxSplits: 1)
       let key = Array(parts.first ?? [])

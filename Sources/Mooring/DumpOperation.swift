@@ -54,6 +54,11 @@ public struct DumpOperation {
           log.notice("\(finding)")
         }
         if let refusal = EngineFailure.refusal("dump", classification.findings) { throw refusal }
+        let saved = classification.savedDevices.count
+        log.info("\(facts.mounts.mounts.count) mounts; saving \(saved) memory file systems")
+        for (mount, kind) in zip(classification.table.mounts, classification.kinds) {
+          log.debug("\(mount.mountPoint) (mount \(mount.id)): \(kind)")
+        }
         let isFile = try saveContents(facts, classification, writer)
         guard !watch.hasChanged() else {
           throw EngineFailure(
@@ -75,6 +80,7 @@ public struct DumpOperation {
       // The former set passes through the folder while it is replaced: from here on it is not to be lost.
       journal.forget()
       try writer.commit()
+      log.info("saved into \(options.images)")
     }
   }
 

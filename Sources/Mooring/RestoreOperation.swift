@@ -59,7 +59,9 @@ public struct RestoreOperation {
   /// Reads the images and decides; changes nothing and loads no plugin.
   ///
   /// - Throws: `EngineFailure` where the images cannot be read.
-  public func plan() throws -> RestorePlan { try prepare().plan }
+  public func plan() throws -> RestorePlan {
+    try EngineFailure.wrapping("plan") { try prepare().plan }
+  }
 
   struct Prepared {
     var saved: SavedContainer
@@ -99,11 +101,13 @@ public struct RestoreOperation {
   ///
   /// - Throws: `EngineFailure`; then nothing is left behind.
   public func run() throws -> CInt {
-    let prepared = try prepare()
+    let prepared = try EngineFailure.wrapping("restore") { try prepare() }
     for finding in prepared.plan.findings where finding.severity == .note {
       log.notice("\(finding)")
     }
     if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
+    log.info("\(prepared.plan.expected.mounts.count) mounts, \(prepared.plan.steps.count) steps")
+    for step in prepared.plan.steps { log.debug("\(step)") }
     raiseDescriptorLimit()
     let images = try ImageDirectory.open(options.images)
     let chain = try startPlugins(prepared, images.descriptor)
@@ -180,6 +184,7 @@ public struct RestoreOperation {
       throw EngineFailure(.failed, "the worker asked for \(message.kind), which is not to be had")
     }
     try verify(prepared, worker.pid)
+    log.info("verified; process \(worker.pid) holds the namespaces")
     if let path = options.pidFile { try writePIDFile(path, worker.pid) }
     try worker.hold()
   }

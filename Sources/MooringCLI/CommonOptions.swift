@@ -117,7 +117,7 @@ struct MountMappingOptions: ParsableArguments {
     }
     if !atDump { options.external = try options.external.map { (option) throws(OptionError) in try option.atRestore() } }
     for option in options.external {
-      guard option.isForDump != atDump else { continue }
+      guard let isForDump = option.isForDump, isForDump != atDump else { continue }
       throw OptionError(
         atDump
           ? "--external '\(option)' is for a restore; a dump wants 'mnt[/path]:KEY'"

@@ -182,10 +182,19 @@ public struct Classifier {
     return Finding(
       "it shows \"\(mount.root)\" of a file system (\(what)) whose root no mount of the container "
         + "shows, and no mapping or plugin explains it", on: mount,
-      cures: [
-        "map it: \(mapped)", "look for it outside: --external 'mnt[]'",
-        "give a plugin that answers for it: -L DIR",
-      ])
+      cures: ["map it: \(mapped)"] + detection(mount)
+        + ["give a plugin that answers for it: -L DIR"])
+  }
+}
+
+extension Classifier {
+  /// The option that finds the mount in the engine's namespace, where it is there.
+  private func detection(_ mount: Mount) -> [String] {
+    guard let host, host.pathShowing(mount) != nil else { return [] }
+    let sharing = mount.peerGroup.map { host.hasGroup($0) } ?? false
+    let masters = mount.master.map { host.hasGroup($0) } ?? false
+    let letters = (masters ? "m" : "") + (sharing ? "s" : "")
+    return ["take it from the engine's namespace: --external 'mnt[]\(letters.isEmpty ? "" : ":")\(letters)'"]
   }
 }
 

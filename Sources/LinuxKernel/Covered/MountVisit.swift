@@ -43,10 +43,12 @@ struct MountVisit {
 
   /// Whether to work in a copy of the namespace. It must be one where covers are to be taken off. Where
   /// nothing is, a detached clone of each visited mount serves as well, and a few of them cost less than
-  /// a copy of all (disposing of a clone costs about as much as copying eight mounts).
+  /// a copy of all (disposing of a clone costs about as much as copying eight mounts). An unbindable mount
+  /// cannot be cloned but in a copy, where it is private.
   private func needsCopy(_ steps: [UncoverOrder.Step]) -> Bool {
     let takesOff = steps.contains { if case .takeOff = $0 { true } else { false } }
-    return takesOff || steps.count * 8 > table.mounts.count
+    let isUnbindable = wanted.contains { table.mounts[$0].isUnbindable }
+    return takesOff || isUnbindable || steps.count * 8 > table.mounts.count
   }
 
   /// Holds the copy against the table; the IDs that the mounts have in the copy.
