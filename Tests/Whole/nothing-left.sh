@@ -55,11 +55,12 @@ test_case "dump"
 expect_status 0 mooring dump -t "$pid" -D images
 
 remember_host "$root"
+# A shell's background processes ignore SIGINT unless told otherwise.
 for signal in TERM INT KILL; do
   test_case "SIG$signal in every moment of a dump"
   for milliseconds in 2 6 12 20 30 45 60 80 110; do
     mkdir dumps
-    mooring dump -t "$pid" -D dumps/images >out 2>err </dev/null &
+    env --default-signal=INT mooring dump -t "$pid" -D dumps/images >out 2>err </dev/null &
     engine=$!
     sleep "0.$(printf %03d "$milliseconds")"
     kill "-$signal" "$engine" 2>/dev/null || true
@@ -77,11 +78,12 @@ done
 end_process "$pid"
 
 remember_host "$root"
+# A shell's background processes ignore SIGINT unless told otherwise.
 for signal in TERM INT KILL; do
   test_case "SIG$signal in every moment of a restore"
   for milliseconds in 2 6 12 20 30 45 60 80 110 150; do
     rm -f holder-pid
-    mooring restore -D images -r "$root" -d --pidfile holder-pid >out 2>err </dev/null &
+    env --default-signal=INT mooring restore -D images -r "$root" -d --pidfile holder-pid >out 2>err </dev/null &
     engine=$!
     sleep "0.$(printf %03d "$milliseconds")"
     kill "-$signal" "$engine" 2>/dev/null || true
