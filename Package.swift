@@ -47,7 +47,7 @@ let package = Package(
     .target(
       name: "PluginHost",
       dependencies: [
-        "MountTable", "LinuxKernel", "CMooring", .product(name: "Logging", package: "swift-log"),
+        "MountTable", "RestorePlan", "LinuxKernel", "CMooring", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .target(
       name: "CheckpointImages",

@@ -37,10 +37,9 @@ struct OutsideMounts {
         id, path: facts.mountPoint, expectsFile: expectsFile)
       // A bind that the plugin made of a shared mount is a slave of the host's group: kept where
       // the container's mount was one.
-      if facts.master == nil {
-        try MountCalls.setPropagation(answer.mount.number, .private)
-      }
-      return answer.takeMount()
+      let mount = answer.takeMount()
+      if facts.master == nil { try MountCalls.setPropagation(mount.number, .private) }
+      return mount
     }
   }
 
@@ -80,20 +79,21 @@ struct OutsideMounts {
 /// Makes user namespaces for idmapped mounts: a child makes one and waits until it is opened.
 enum UserNamespaceMaker {
   static func make(_ mapping: IDMapping) throws -> Descriptor {
-    let ends = try Channel.pair()
+    let ends = try PacketSocket.pair()
     let child = try checked(mooring_fork(), "fork", "a process for a user namespace")
     if child == 0 {
-      _ = close(ends.mine.socket.number)
+      _ = close(ends.mine.number)
       let result = mooring_unshare(NamespaceCalls.flag(of: .user))
-      try? ends.theirs.send(Message(result < 0 ? .failed : .ready, text: String(-result)))
-      _ = try? ends.theirs.receive()
+      try? Channel.send(
+        Message(result < 0 ? .failed : .ready, text: String(-result)), over: ends.theirs.number)
+      _ = try? Channel.receive(from: ends.theirs.number)
       mooring_exit(0)
     }
     defer {
       kill(pid_t(child), SIGKILL)
       _ = waitpid(pid_t(child), nil, 0)
     }
-    guard let message = try ends.mine.receive(), message.kind == .ready else {
+    guard let message = try Channel.receive(from: ends.mine.number), message.kind == .ready else {
       throw EngineFailure(.failed, "restore: no user namespace could be made for an idmapped mount")
     }
     try NamespaceCalls.write(mapping, of: pid_t(child))

@@ -27,12 +27,12 @@ struct UndoJournal: ~Copyable {
   }
 
   private mutating func start() throws {
-    let ends = try Channel.pair()
+    let ends = try PacketSocket.pair()
     fflush(nil)
     let child = try checked(mooring_fork(), "fork", "the keeper of the journal")
-    if child == 0 { JournalKeeper.run(ends.theirs.socket.number) }
+    if child == 0 { JournalKeeper.run(ends.theirs.number) }
     pid = pid_t(child)
-    keeper = ends.takeMine().takeSocket()
+    keeper = ends.takeMine().release()
   }
 
   /// Takes away what was made. A name that is gone, or a directory that somebody has put something
