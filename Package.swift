@@ -83,11 +83,10 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// The benchmark of reading (scripts/bench/reading) is no part of the normal build.
+// The benchmark of reading (scripts/benchmarks/reading) is no part of the normal build.
 if Context.environment["MOORING_BENCHMARKS"] != nil {
   package.targets.append(
     .executableTarget(
       name: "ReadingBenchmark", dependencies: ["LinuxKernel", "MountTable"],
-      path: "scripts/bench/reading",
-      exclude: ["read-baseline.c"], swiftSettings: strict))
+      path: "scripts/benchmarks/reading", swiftSettings: strict))
 }

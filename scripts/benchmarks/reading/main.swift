@@ -1,4 +1,4 @@
-// The engine's reader against read-baseline.c: `ReadingBenchmark PID TIMES` prints the fastest, in
+// The engine's reader against scripts/baselines/read.c: `ReadingBenchmark PID TIMES` prints the fastest, in
 // microseconds.
 import LinuxKernel
 import MountTable
