@@ -49,8 +49,8 @@ public struct ImageDirectory: ~Copyable, Sendable {
     let inventory = try inventory()
     var container = SavedContainer(
       mounts: table, namespaces: try namespaces(ids, inventory), pid: pid ?? 1,
-      pluginNames: inventory.flatMap { $0.hasPluginsEntry ? $0.pluginsEntry : nil }
-        .map { $0.plugins.map { String(decoding: $0, as: UTF8.self) } })
+      pluginNames: inventory.hasPluginsEntry
+        ? inventory.pluginsEntry.plugins.map { String(decoding: $0, as: UTF8.self) } : nil)
     container.namespaceIDs = ids
     for name in names {
       if let number = ImageName.number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") {
@@ -105,10 +105,11 @@ public struct ImageDirectory: ~Copyable, Sendable {
     return first
   }
 
-  private func inventory() throws(ImageError) -> ImageInventoryEntry? {
+  /// It is written last: a set without it is not complete.
+  private func inventory() throws(ImageError) -> ImageInventoryEntry {
     guard
       let entry = try entry(ImageInventoryEntry.self, kind: .inventory, in: ImageName.inventory)
-    else { return nil }
+    else { throw ImageError(ImageName.inventory, .missing) }
     guard (1...ImageWriter.formatVersion).contains(entry.imgVersion) else {
       throw ImageError(ImageName.inventory, .version(entry.imgVersion))
     }
@@ -116,10 +117,10 @@ public struct ImageDirectory: ~Copyable, Sendable {
   }
 
   private func namespaces(
-    _ ids: [NamespaceKind: UInt32], _ inventory: ImageInventoryEntry?
+    _ ids: [NamespaceKind: UInt32], _ inventory: ImageInventoryEntry
   ) throws(ImageError) -> ContainerNamespaces {
     var namespaces = ContainerNamespaces()
-    if let inventory, !inventory.namespaces.isEmpty {
+    if !inventory.namespaces.isEmpty {
       for namespace in inventory.namespaces {
         let name = String(decoding: namespace.kind, as: UTF8.self)
         guard let kind = NamespaceKind(rawValue: name) else {
@@ -129,11 +130,11 @@ public struct ImageDirectory: ~Copyable, Sendable {
         namespaces.own[kind] = namespace.inode
       }
     } else {
-      let outside = inventory.map { NamespaceIDs.of($0.rootIds) } ?? [:]
+      let outside = NamespaceIDs.of(inventory.rootIds)
       for (kind, id) in ids where outside[kind] != nil && outside[kind] != id {
         namespaces.own[kind] = 0
       }
-      if inventory?.engineVersion.isEmpty ?? true { namespaces.own[.mount] = 0 }
+      if inventory.engineVersion.isEmpty { namespaces.own[.mount] = 0 }
     }
     try addContents(to: &namespaces, ids, inventory)
     return namespaces
@@ -141,7 +142,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
 
   private func addContents(
     to namespaces: inout ContainerNamespaces, _ ids: [NamespaceKind: UInt32],
-    _ inventory: ImageInventoryEntry?
+    _ inventory: ImageInventoryEntry
   ) throws(ImageError) {
     if namespaces.own[.user] != nil, let id = ids[.user] {
       namespaces.mapping = try entry(
@@ -154,7 +155,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
         try NamespaceImages.setHostNames(of: &namespaces, from: entry, file: file)
       }
     }
-    if let inventory, !inventory.engineVersion.isEmpty {
+    if !inventory.engineVersion.isEmpty {
       if inventory.hasMonotonicOffset { namespaces.monotonicOffset = inventory.monotonicOffset }
       if inventory.hasBootTimeOffset { namespaces.bootTimeOffset = inventory.bootTimeOffset }
     } else if namespaces.own[.time] != nil, let id = ids[.time] {

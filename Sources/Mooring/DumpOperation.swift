@@ -72,9 +72,9 @@ public struct DumpOperation {
             namespaces: facts.namespaces,
             pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
             pluginNames: chain?.inventoryPlugins ?? []))
-        chain?.finish(succeeded: true)
+        try chain?.finish(succeeded: true)
       } catch {
-        chain?.finish(succeeded: false)
+        chain?.abandon()
         throw error
       }
       // The former set passes through the folder while it is replaced: from here on it is not to be lost.
@@ -124,6 +124,16 @@ public struct ContainerFacts: Sendable {
 }
 
 extension EngineFailure {
+  /// An error of another layer, as the operation's.
+  init(_ error: any Error, _ operation: String) {
+    if let failure = error as? EngineFailure {
+      self = failure
+    } else {
+      let isMissing = (error as? PluginFailure)?.isMissingPlugin ?? false
+      self.init(isMissing ? .refused : .failed, "\(operation): \(error)")
+    }
+  }
+
   /// Runs `body`; what it throws becomes an `EngineFailure` that names the operation.
   static func wrapping<Result>(_ operation: String, _ body: () throws -> Result) throws -> Result {
     do {
@@ -131,7 +141,7 @@ extension EngineFailure {
     } catch let failure as EngineFailure {
       throw failure
     } catch {
-      throw EngineFailure(.failed, "\(operation): \(error)")
+      throw EngineFailure(error, operation)
     }
   }
 }

@@ -62,10 +62,10 @@ public struct MountsOperation {
       plugins, stage: .dump, imageDirectory: folder.descriptor, log: log)
     do {
       let answer = try body(chain)
-      chain?.finish(succeeded: true)
+      try chain?.finish(succeeded: true)
       return answer
     } catch {
-      chain?.finish(succeeded: false)
+      chain?.abandon()
       throw error
     }
   }

@@ -110,7 +110,9 @@ public struct RestoreOperation {
     for step in prepared.plan.steps { log.debug("\(step)") }
     raiseDescriptorLimit()
     let images = try ImageDirectory.open(options.images)
-    let chain = try startPlugins(prepared, images.descriptor)
+    let chain = try EngineFailure.wrapping("restore") {
+      try startPlugins(prepared, images.descriptor)
+    }
     var journal = UndoJournal()
     do {
       var worker = try WorkerProcess.start(
@@ -122,12 +124,11 @@ public struct RestoreOperation {
         worker.end()
         throw error
       }
-      chain?.finish(succeeded: true)
       journal.forget()
       return finish(&worker)
     } catch {
-      chain?.finish(succeeded: false)
-      var failure = error as? EngineFailure ?? EngineFailure(.failed, "restore: \(error)")
+      chain?.abandon()
+      var failure = EngineFailure(error, "restore")
       failure.attached += journal.undo()
       throw failure
     }
@@ -185,6 +186,7 @@ public struct RestoreOperation {
     }
     try verify(prepared, worker.pid)
     log.info("verified; process \(worker.pid) holds the namespaces")
+    try chain?.finish(succeeded: true)
     if let path = options.pidFile { try writePIDFile(path, worker.pid) }
     try worker.hold()
   }

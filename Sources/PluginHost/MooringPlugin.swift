@@ -69,7 +69,13 @@ extension MooringPlugin {
 /// Why plugins could not be loaded or gave no good answer: a sentence that names plugin and hook.
 public struct PluginFailure: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String
-  public init(_ description: String) { self.description = description }
+  /// Whether a plugin that the images need is not there: nothing has been changed then.
+  public var isMissingPlugin = false
+
+  public init(_ description: String, isMissingPlugin: Bool = false) {
+    self.description = description
+    self.isMissingPlugin = isMissingPlugin
+  }
 }
 
 /// The hooks of CRIU's plugin interface, by number.

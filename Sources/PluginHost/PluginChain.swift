@@ -49,13 +49,14 @@ public final class PluginChain {
       if stage == .restore, !missing.isEmpty {
         throw PluginFailure(
           "the images need the plugin\(missing.count == 1 ? "" : "s") \(missing.joined(separator: ", "))"
-            + (folder.map { ", which is not in \($0)" } ?? "; name the plugin folder: -L DIR"))
+            + (folder.map { ", which is not in \($0)" } ?? "; name the plugin folder: -L DIR"),
+          isMissingPlugin: true)
       }
       if stage == .restore, chain.host != nil {
         _ = try chain.request(HostMessage(.restoreInit), during: "RESTORE_INIT")
       }
     } catch {
-      chain.finish(succeeded: false)
+      chain.abandon()
       throw error
     }
     return chain
@@ -67,7 +68,7 @@ public final class PluginChain {
     self.log = log
   }
 
-  deinit { finish(succeeded: false) }
+  deinit { abandon() }
 
   /// What the plugins of a folder say of themselves; none of them is started.
   public static func list(folder: String, log: Logger) throws -> [PluginDescription] {
@@ -75,7 +76,7 @@ public final class PluginChain {
     chain.host = try HostProcess.start(
       try PluginFolder(folder), .dump, -1, nil, [], 60, logLevel: chain.logLevel)
     let answer = try chain.request(HostMessage(.list), during: "loading the plugins")
-    chain.finish(succeeded: true)
+    try chain.finish(succeeded: true)
     return answer.text.split(separator: "\n").compactMap { line in
       let fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
       guard fields.count == 5 else { return nil }
@@ -85,19 +86,21 @@ public final class PluginChain {
     }
   }
 
+  /// Tells every plugin that the operation has failed; what goes wrong at that is logged.
+  public func abandon() {
+    do { try finish(succeeded: false) } catch { log.warning("\(error)") }
+  }
+
   /// Tells every plugin that the operation has ended. Once; later calls do nothing.
-  public func finish(succeeded: Bool) {
+  ///
+  /// - Throws: `PluginFailure` where a plugin crashes or hangs at that.
+  public func finish(succeeded: Bool) throws {
     guard !isFinished else { return }
     isFinished = true
     for plugin in inProcess { plugin.finish(stage, succeeded: succeeded) }
     guard host != nil else { return }
-    // A failure of exit changes nothing any more: the operation's outcome stands.
-    do {
-      _ = try request(HostMessage(.finish, succeeded ? 0 : -1), during: "exit")
-    } catch {
-      log.warning("\(error)")
-    }
-    host = nil
+    defer { host = nil }
+    _ = try request(HostMessage(.finish, succeeded ? 0 : -1), during: "exit")
   }
 
   // MARK: Mounts and links

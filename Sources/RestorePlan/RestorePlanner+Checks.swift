@@ -3,6 +3,7 @@ import MountTable
 extension RestorePlanner {
   /// Everything that can be known to fail before anything is changed.
   mutating func checkRequest() {
+    checkContents()
     checkRoot()
     checkSources()
     checkGroups()
@@ -20,12 +21,34 @@ extension RestorePlanner {
     for (index, mount) in table.mounts.enumerated() {
       let anchor = anchorIndex(of: index)
       guard anchor != index || kinds[index] == .newSuperblock else { continue }
-      guard let rest = mount.root.relative(to: anchors[anchor]?.shown ?? .root) else { continue }
+      guard let rest = mount.root.relative(to: anchors[anchor]?.shown ?? .root) else {
+        findings.append(
+          Finding(
+            "its root \"\(mount.root)\" is not below that of mount \(table.mounts[anchor].id), which "
+              + "stands for its file system: the images are wrong", on: mount))
+        continue
+      }
       let names = rest.split(separator: 0x2F, omittingEmptySubsequences: false)
       if !rest.isEmpty, names.contains(where: { $0.isEmpty || $0 == [0x2E] || $0 == [0x2E, 0x2E] })
       {
         findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
       }
+    }
+  }
+
+  /// A dump saves every memory file system, if it is empty too; but for one whose mounts show only what
+  /// has been unlinked.
+  private mutating func checkContents() {
+    var isFound: Set<DeviceNumber> = request.archivedDevices
+    for (index, mount) in table.mounts.enumerated()
+    where kinds[anchorIndex(of: index)] == .newSuperblock && !mount.isRootDeleted {
+      guard case .memory = FileSystemKind(mount.fileSystem),
+        isFound.insert(mount.device).inserted
+      else { continue }
+      findings.append(
+        Finding(
+          "the images hold no content for its file system (\(mount.device))", on: mount,
+          cures: ["dump again", "leave it out: --skip-mnt \(mount.mountPoint)"]))
     }
   }
 

@@ -10,10 +10,10 @@ echo outside >outside/directory/file
 echo outside >outside/file
 export MOORING_TEST_BINDS="/dir=$work/outside/directory:/file=$work/outside/file"
 
-# What fixtures/plugins/misbehave.c does when MOORING_MISBEHAVE says so. Each hook is named by the stage.
-at_dump='init-fails init-crashes init-hangs dump-fails dump-crashes dump-hangs exit-crashes'
-at_restore='init-fails init-crashes init-hangs restore-fails restore-crashes restore-hangs mounts-nothing
-  wrong-kind exit-crashes'
+# What fixtures/plugins/misbehave.c does when MOORING_MISBEHAVE says so.
+at_dump='init-fail init-crash init-hang init-exit dump-error dump-crash dump-hang dump-exit'
+at_restore='init-fail init-crash init-hang init-exit restore-error restore-crash restore-hang restore-exit
+  restore-init-error nothing-mounted mount-point-only wrong-kind lie-is-file mount-tree'
 
 plugin_folder misbehave
 make_tree --scenario external-private --outside "$work/outside"
@@ -28,6 +28,21 @@ for kind in $at_dump; do
   expect_same_host
   if [ -n "$(find . -maxdepth 1 -name '*images*')" ]; then fail "left: $(echo ./*images*)"; fi
 done
+
+# By then the work is done; it must be said, and leave nothing besides.
+for kind in exit-crash exit-hang; do
+  test_case "a plugin at dump: $kind"
+  rm -rf images
+  remember_host "$root"
+  MOORING_MISBEHAVE=$kind expect_status 0 mooring dump -t "$pid" -D images -L "$folder" --plugin-timeout 1
+  expect_error_has misbehave
+  expect_same_host
+  expect_status 0 mooring mounts -D images
+done
+
+test_case "a plugin that prints much"
+rm -rf images
+MOORING_MISBEHAVE=print-much expect_status 0 mooring dump -t "$pid" -D images -L "$folder"
 
 test_case "a plugin that behaves"
 dump_and_end -L "$folder"
@@ -46,6 +61,15 @@ for kind in $at_restore; do
   rm -f holder-pid
   MOORING_MISBEHAVE=$kind expect_status 125 mooring restore -D images -r "$root" -L "$folder" \
     --plugin-timeout 1 -- /bin/true
+  expect_same_host
+done
+
+for kind in exit-crash exit-hang; do
+  test_case "a plugin at restore: $kind"
+  remember_host "$root"
+  MOORING_MISBEHAVE=$kind restore_detached -L "$folder" --plugin-timeout 1
+  expect_error_has misbehave
+  end_holder
   expect_same_host
 done
 
@@ -78,7 +102,6 @@ done
 end_process "$pid"
 
 remember_host "$root"
-# A shell's background processes ignore SIGINT unless told otherwise.
 for signal in TERM INT KILL; do
   test_case "SIG$signal in every moment of a restore"
   for milliseconds in 2 6 12 20 30 45 60 80 110 150; do

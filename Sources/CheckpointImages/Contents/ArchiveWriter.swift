@@ -162,7 +162,10 @@ struct ArchiveWriter: ~Copyable {
   }
 
   private func failure(_ path: [UInt8]) -> ContentError {
-    let words = archive_error_string(archive).map { String(cString: $0) }
-    return ContentError(path, .archive(words ?? "cannot be written"))
+    let words = archive_error_string(archive).map { String(cString: $0) } ?? "cannot be written"
+    let number = archive_errno(archive)
+    guard number > 0 else { return ContentError(path, .archive(words)) }
+    let errno = Errno(rawValue: number)
+    return ContentError(path, .archive("\(words): \(errno.symbol) (\(errno.text))"))
   }
 }
