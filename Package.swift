@@ -47,7 +47,8 @@ let package = Package(
     .target(
       name: "PluginHost",
       dependencies: [
-        "MountTable", "RestorePlan", "LinuxKernel", "CMooring", .product(name: "Logging", package: "swift-log"),
+        "MountTable", "RestorePlan", "LinuxKernel", "CMooring",
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .target(
       name: "CheckpointImages",

@@ -8,7 +8,8 @@ struct Message {
   enum Kind: UInt8 {
     // worker → engine
     case mapMe = 1
-    case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, built, held, failed
+    case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, built, held,
+      failed
     // engine → worker
     case go, provide, build, answer, refusal, hold
     // engine → keeper of the journal

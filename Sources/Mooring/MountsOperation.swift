@@ -36,7 +36,8 @@ public struct MountsOperation {
   public func run() throws -> Classification {
     try EngineFailure.wrapping("mounts") {
       switch source {
-      case .process(let pid): return try asking { try ContainerFacts.read(pid).classify(mounts, $0) }
+      case .process(let pid):
+        return try asking { try ContainerFacts.read(pid).classify(mounts, $0) }
       case .file(let path):
         let table =
           path == "-" ? try readMountTable(descriptor: 0) : try readMountTable(file: path)

@@ -28,7 +28,8 @@ struct StepSentence {
   private func tried(_ step: RestoreStep) -> String {
     switch step {
     case .createFileSystem(let new, _, let id, _): "make \(new.type) for \(name(id))"
-    case .cloneNamespaceFile(let kind, let id, _): "bind the \(kind.rawValue) namespace to \(name(id))"
+    case .cloneNamespaceFile(let kind, let id, _):
+      "bind the \(kind.rawValue) namespace to \(name(id))"
     case .clone(_, let path, let id, _): "bind \(name(id)) from \"/\(path)\" of \(origin(id))"
     case .attach(_, _, _, let id, _): "attach \(name(id))"
     case .unpack(let device, _): "fill \(name(device)) with its saved content"
@@ -50,10 +51,12 @@ struct StepSentence {
     guard let errno = failure.errno else { return nil }
     switch (failure.step, errno) {
     case (.createFileSystem(let new, _, _, _), .operationNotSupportedByDevice):
-      return "this kernel has no file system \(new.type): load its module, or leave the mount out with "
+      return
+        "this kernel has no file system \(new.type): load its module, or leave the mount out with "
         + "--skip-mnt"
     case (.createFileSystem(let new, _, _, _), .notPermitted) where new.type == "proc":
-      return "in a user namespace the kernel allows proc only where all of a proc is visible already: "
+      return
+        "in a user namespace the kernel allows proc only where all of a proc is visible already: "
         + "restore where nothing is mounted over parts of /proc"
     case (.createFileSystem(let new, _, _, _), .notPermitted) where new.type == "sysfs":
       return "in a user namespace the kernel allows sysfs only with a network namespace of its own"
@@ -62,9 +65,11 @@ struct StepSentence {
     case (.clone, .noSuchFileOrDirectory):
       return "there is no such file or directory: make it there, or give another --root"
     case (.clone, .tooManySymbolicLinkLevels), (.attach, .tooManySymbolicLinkLevels):
-      return "a symbolic link is in the way, which the restore does not follow: put a directory there"
+      return
+        "a symbolic link is in the way, which the restore does not follow: put a directory there"
     case (.attach, .noSuchFileOrDirectory):
-      return "its mount point is missing, on a file system that is not the restore's to change: make it"
+      return
+        "its mount point is missing, on a file system that is not the restore's to change: make it"
     case (.attach, .noSpace), (.clone, .noSpace):
       return "the limit on mounts is reached: raise fs.mount-max (sysctl)"
     case (.unpack, .noSpace):

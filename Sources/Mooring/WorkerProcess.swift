@@ -18,7 +18,8 @@ struct WorkerProcess: ~Copyable {
   /// worker's child, and the worker ends.
   static func start(_ worker: Worker) throws -> WorkerProcess {
     let ends = try PacketSocket.pair()
-    try checked(mooring_prctl(CInt(MOORING_PR_SET_CHILD_SUBREAPER), 1), "prctl", "PR_SET_CHILD_SUBREAPER")
+    try checked(
+      mooring_prctl(CInt(MOORING_PR_SET_CHILD_SUBREAPER), 1), "prctl", "PR_SET_CHILD_SUBREAPER")
     fflush(nil)
     let child = try checked(mooring_fork(), "fork", "the worker")
     if child == 0 {

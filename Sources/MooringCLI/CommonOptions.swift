@@ -95,7 +95,9 @@ struct MountMappingOptions: ParsableArguments {
         """, valueName: "mapping"))
   var external: [String] = []
 
-  @Option(help: ArgumentHelp("The older spelling of --external 'mnt[KEY]:VALUE'.", valueName: "key:value"))
+  @Option(
+    help: ArgumentHelp("The older spelling of --external 'mnt[KEY]:VALUE'.", valueName: "key:value")
+  )
   var extMountMap: [String] = []
 
   @Option(
@@ -115,7 +117,11 @@ struct MountMappingOptions: ParsableArguments {
     for text in extMountMap {
       options.external.append(try ExternalOption(parsingMap: text, atDump: atDump))
     }
-    if !atDump { options.external = try options.external.map { (option) throws(OptionError) in try option.atRestore() } }
+    if !atDump {
+      options.external = try options.external.map { (option) throws(OptionError) in
+        try option.atRestore()
+      }
+    }
     for option in options.external {
       guard let isForDump = option.isForDump, isForDump != atDump else { continue }
       throw OptionError(

@@ -23,10 +23,13 @@ struct RestoreCommand: ParsableCommand {
   var restoreDetached = false
 
   @Option(
-    help: ArgumentHelp("Write the PID of the process that holds the namespaces.", valueName: "file"))
+    help: ArgumentHelp("Write the PID of the process that holds the namespaces.", valueName: "file")
+  )
   var pidfile: String?
 
-  @Flag(name: .customLong("as-pid-1"), help: "COMMAND takes the holder's place instead of being its child.")
+  @Flag(
+    name: .customLong("as-pid-1"),
+    help: "COMMAND takes the holder's place instead of being its child.")
   var asPID1 = false
 
   @Flag(help: "COMMAND is killed when mooring ends.")

@@ -99,7 +99,8 @@ final class HostProcess {
       ? "ended the process with status \(status >> 8 & 0xFF)"
       : "was ended by \(signalName(signal))"
     return PluginFailure(
-      "\(current ?? "a plugin") \(how) during \(during); mend the plugin, or take it out of the folder")
+      "\(current ?? "a plugin") \(how) during \(during); mend the plugin, or take it out of the folder"
+    )
   }
 
   private func now() -> Int {

@@ -80,7 +80,8 @@ public struct PluginFailure: Error, Hashable, Sendable, CustomStringConvertible 
 
 /// The hooks of CRIU's plugin interface, by number.
 public enum PluginHook: Int, CaseIterable, Sendable {
-  case dumpUnixSocket = 0, restoreUnixSocket, dumpExternalFile, restoreExternalFile
+  case dumpUnixSocket = 0
+  case restoreUnixSocket, dumpExternalFile, restoreExternalFile
   case dumpExternalMount, restoreExternalMount, dumpExternalLink, handleDeviceMemory
   case updateMemoryMap, resumeDevicesLate, pauseDevices, checkpointDevices, postForking
   case restoreInit, dumpDevicesLate

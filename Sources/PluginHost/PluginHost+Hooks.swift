@@ -18,7 +18,8 @@ extension PluginHost {
       let result = call(plugin, function)
       if result == -ENOTSUP { continue }
       if result < 0 {
-        throw PluginFailure("\(plugin.title): \(hook.name) for \(subject) returned \(returned(result))")
+        throw PluginFailure(
+          "\(plugin.title): \(hook.name) for \(subject) returned \(returned(result))")
       }
       return (plugin, result)
     }
@@ -133,7 +134,8 @@ extension PluginHost {
     for isFile in expected.map({ [$0] }) ?? [false, true] {
       guard case .nothing = found else { break }
       PluginServices.log(
-        3, "\(attempt.plugin.title) made no mount point for \(attempt.subject); asked once more with a "
+        3,
+        "\(attempt.plugin.title) made no mount point for \(attempt.subject); asked once more with a "
           + (isFile ? "file" : "directory"))
       try place.makeMountPoint(name, isFile: isFile)
       (result, said) = call(attempt, name, place)

@@ -119,7 +119,8 @@ struct PluginHost {
       try? HostMessage(.calling, text: "plugin \(file)").send(over: socket)
       var room = [CChar](repeating: 0, count: 1024)
       guard let handle = mooring_plugin_open("\(folder.path)/\(file)", &room, room.count) else {
-        let text = String(decoding: room.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let text = String(
+          decoding: room.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         throw PluginFailure("plugin \(file) cannot be loaded: \(text)")
       }
       var plugin = mooring_plugin()

@@ -194,7 +194,9 @@ extension Classifier {
     let sharing = mount.peerGroup.map { host.hasGroup($0) } ?? false
     let masters = mount.master.map { host.hasGroup($0) } ?? false
     let letters = (masters ? "m" : "") + (sharing ? "s" : "")
-    return ["take it from the engine's namespace: --external 'mnt[]\(letters.isEmpty ? "" : ":")\(letters)'"]
+    return [
+      "take it from the engine's namespace: --external 'mnt[]\(letters.isEmpty ? "" : ":")\(letters)'"
+    ]
   }
 }
 

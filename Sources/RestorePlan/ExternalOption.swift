@@ -190,7 +190,9 @@ public struct MountOptions: Sendable {
   }
 
   var sourceOfPath: [MountPath: MountPath] {
-    external.reduce(into: [:]) { if case .sourceAtPath(let place, let path) = $1 { $0[place] = path } }
+    external.reduce(into: [:]) {
+      if case .sourceAtPath(let place, let path) = $1 { $0[place] = path }
+    }
   }
 
   var keyOfDevice: [DeviceNumber: KernelString] {
