@@ -78,7 +78,6 @@ done
 end_process "$pid"
 
 remember_host "$root"
-# A shell's background processes ignore SIGINT unless told otherwise.
 for signal in TERM INT KILL; do
   test_case "SIG$signal in every moment of a restore"
   for milliseconds in 2 6 12 20 30 45 60 80 110 150; do
