@@ -25,9 +25,9 @@ struct PluginHost {
     var plugin: mooring_plugin
     var isStarted = false
 
-    var name: String { plugin.name.map { String(cString: $0) } ?? file }
+    var name: String { plugin.name.map { String(cString: $0) } ?? String(file.dropLast(3)) }
     /// As messages call it.
-    var title: String { name == file ? "plugin \(file)" : "plugin \(file) (\(name))" }
+    var title: String { "\(name).so" == file ? "plugin \(file)" : "plugin \(file) (\(name))" }
 
     func hook(_ hook: PluginHook) -> UnsafeMutableRawPointer? {
       var hooks = plugin.hooks
