@@ -10,10 +10,10 @@ echo outside >outside/directory/file
 echo outside >outside/file
 export MOORING_TEST_BINDS="/dir=$work/outside/directory:/file=$work/outside/file"
 
-# What fixtures/plugins/misbehave.c does when MOORING_MISBEHAVE says so. Each hook is named by the stage.
-at_dump='init-fails init-crashes init-hangs dump-fails dump-crashes dump-hangs exit-crashes'
-at_restore='init-fails init-crashes init-hangs restore-fails restore-crashes restore-hangs mounts-nothing
-  wrong-kind exit-crashes'
+# What fixtures/plugins/misbehave.c does when MOORING_MISBEHAVE says so.
+at_dump='init-fail init-crash init-hang init-exit dump-error dump-crash dump-hang dump-exit exit-crash exit-hang'
+at_restore='init-fail init-crash init-hang init-exit restore-error restore-crash restore-hang restore-exit
+  restore-init-error nothing-mounted mount-point-only wrong-kind lie-is-file mount-tree exit-crash exit-hang'
 
 plugin_folder misbehave
 make_tree --scenario external-private --outside "$work/outside"
@@ -28,6 +28,10 @@ for kind in $at_dump; do
   expect_same_host
   if [ -n "$(find . -maxdepth 1 -name '*images*')" ]; then fail "left: $(echo ./*images*)"; fi
 done
+
+test_case "a plugin that prints much"
+rm -rf images
+MOORING_MISBEHAVE=print-much expect_status 0 mooring dump -t "$pid" -D images -L "$folder"
 
 test_case "a plugin that behaves"
 dump_and_end -L "$folder"

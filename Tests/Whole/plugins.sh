@@ -32,7 +32,8 @@ expect_status 0 mooring plugins -L "$folder"
 
 for name in $names; do
   case $name in
-  bind-*)
+  recorder) ;;
+  *)
     test_case "$name binds a directory and a file"
     plugin_folder "$name"
     make_tree --scenario external-private --outside "$work/outside"
@@ -49,13 +50,45 @@ outside" "the files"
   esac
 done
 
+test_case "plugins are asked in the order of their names, in one process"
+plugin_folder recorder
+cp "$plugins/bind-legacy.so" "$folder/z-last.so"
+cp "$plugins/dummy-current.so" "$folder/a-first.so"
+make_tree --scenario external-private --outside "$work/outside"
+export MOORING_RECORD=$work/record
+dump_and_end -L "$folder"
+# Both mounts were answered for by the first.
+expect_equal "$(grep -c '^dump ' record)" 0 "mounts that the recorder was asked about"
+mv "$folder/a-first.so" "$folder/t-later.so"
+make_tree --scenario external-private --outside "$work/outside"
+rm -f record
+dump_and_end -L "$folder"
+expect_equal "$(grep -c '^dump ' record)" 2 "mounts that the recorder was asked about"
+expect_equal "$(cut -d' ' -f2,4,5 record | sort -u | wc -l)" 1 "processes and namespaces of a dump"
+expect_equal "$(grep -o 'cwd=[^ ]*' record | sort -u)" "cwd=/" "the directory"
+grep -q '^exit .* count=103 .* ret=0$' record || fail "exit did not see the counter or the result: $(cat record)"
+rm -f record
+restore_detached -L "$folder"
+end_holder
+expect_equal "$(cut -d' ' -f2,4,5 record | sort -u | wc -l)" 1 "processes and namespaces of a restore"
+expect_equal "$(cut -d' ' -f1 record | sort | tr '\n' ' ')" "exit init restore restore restore-init " "what is called at a restore"
+unset MOORING_RECORD
+
 test_case "the images say which plugin is needed"
-plugin_folder
-remember_host "$root"
-expect_status 2 mooring restore -D images -r "$root" -L "$folder" -d
-expect_error_has plugin
-expect_same_host
+plugin_folder bind-current
+make_tree --scenario external-private --outside "$work/outside"
+dump_and_end -L "$folder"
+for name in bind-legacy ""; do
+  # shellcheck disable=SC2086 # a name or none
+  plugin_folder $name
+  remember_host "$root"
+  run mooring restore -D images -r "$root" -L "$folder" -d
+  case $status in 1 | 2) ;; *) fail "status $status without the plugin"; show_output ;; esac
+  expect_error_has plugin
+  expect_same_host
+done
 expect_status 2 mooring restore -D images -r "$root" -d
+expect_error_has "-L"
 expect_same_host
 
 test_case "looking leaves no files of plugins"
