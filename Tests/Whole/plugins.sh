@@ -65,12 +65,12 @@ rm -f record
 dump_and_end -L "$folder"
 expect_equal "$(grep -c '^dump ' record)" 2 "mounts that the recorder was asked about"
 expect_equal "$(cut -d' ' -f2,4,5 record | sort -u | wc -l)" 1 "processes and namespaces of a dump"
-expect_equal "$(grep -o 'cwd=[^ ]*' record | sort -u)" "cwd=/" "the directory"
 grep -q '^exit .* count=103 .* ret=0$' record || fail "exit did not see the counter or the result: $(cat record)"
 rm -f record
 restore_detached -L "$folder"
 end_holder
 expect_equal "$(cut -d' ' -f2,4,5 record | sort -u | wc -l)" 1 "processes and namespaces of a restore"
+expect_equal "$(grep -o 'cwd=[^ ]*' record | sort -u)" "cwd=/" "the directory"
 expect_equal "$(cut -d' ' -f1 record | sort | tr '\n' ' ')" "exit init restore restore restore-init " "what is called at a restore"
 unset MOORING_RECORD
 
