@@ -2,7 +2,7 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
-let strictC: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra"])]
+let gnu: [CSetting] = [.define("_GNU_SOURCE")]
 
 /// Plugins resolve these names in the program that loads them (see include/criu-plugin.h).
 let exported = [
@@ -28,7 +28,7 @@ let package = Package(
   ],
   targets: [
     // The edge of the edge: system calls, and the symbols that plugins call.
-    .target(name: "CMooring", cSettings: strictC),
+    .target(name: "CMooring", cSettings: gnu),
     .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
     .systemLibrary(
       name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
@@ -68,7 +68,7 @@ let package = Package(
     .executableTarget(
       name: "MooringCLI",
       dependencies: [
-        "Mooring", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Mooring", "CMooring", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
     .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,4 +335,11 @@ long mooring_mount_id(int fd)
 	if (!(found.stx_mask & STATX_MNT_ID))
 		return -ENOSYS;
 	return (long)found.stx_mnt_id;
+}
+
+void mooring_keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	mallopt(M_TOP_PAD, 16 << 20);
 }

@@ -65,9 +65,9 @@ enum ImageFraming {
   }
 
   /// The bytes of an image with these entries.
-  static func bytes<Entry: ImageEntry>(
-    of entries: [Entry], kind: ImageKind, file: String
-  ) throws(ImageError) -> [UInt8] {
+  static func bytes<Entries: Sequence>(
+    of entries: Entries, kind: ImageKind, file: String
+  ) throws(ImageError) -> [UInt8] where Entries.Element: ImageEntry {
     var bytes: [UInt8] = []
     if kind.hasCommonMagic { append(ImageKind.commonMagic, to: &bytes) }
     append(kind.magic, to: &bytes)

@@ -5,8 +5,10 @@ enum MountImage {
   static func bytes(of table: MountTable, file: String) throws(ImageError) -> [UInt8] {
     var anchored: Set<DeviceNumber> = [table.root.device]
     for mount in table.mounts where mount.mooring != nil { anchored.insert(mount.device) }
-    let entries = table.mounts.reversed().map { mount in
-      MountEntry.entry(of: mount, needsName: !anchored.contains(mount.device))
+    // One at a time: a message a mount, all at once, is memory that nobody needs.
+    let entries = table.mounts.indices.reversed().lazy.map { index in
+      MountEntry.entry(
+        of: table.mounts[index], needsName: !anchored.contains(table.mounts[index].device))
     }
     return try ImageFraming.bytes(of: entries, kind: .mounts, file: file)
   }

@@ -56,7 +56,7 @@ public struct StepFailure: Error, Sendable, CustomStringConvertible {
 /// | `createFileSystem` | fsopen, fsconfig…, fsmount |
 /// | `stage` | mkdirat or mknodat, openat, move_mount |
 /// | `clone` | open_tree (openat2 before it where the path has several names) |
-/// | `attach` | openat2, move_mount |
+/// | `attach` | openat2 (once a directory), move_mount |
 /// | `setAttributes`, `setPropagation`, `setIDMapping` | mount_setattr |
 /// | `joinGroup` | move_mount(MOVE_MOUNT_SET_GROUP) |
 /// | `pivotRoot` | fchdir, pivot_root, umount2(MNT_DETACH) |
@@ -70,6 +70,8 @@ public struct RestoreExecutor: ~Copyable {
   /// The mount that was the root when the process began.
   private let oldRootID: Int
   private var stagedCount = 0
+  /// The directory in which the last mount was attached.
+  private var lastParent: (slot: Slot, path: ArraySlice<UInt8>, directory: CInt)?
 
   /// Makes every mount of the calling process's namespace private and lays the staging area over
   /// its root. The process must have a mount namespace of its own.
@@ -89,7 +91,10 @@ public struct RestoreExecutor: ~Copyable {
     self.oldRootID = oldRootID
   }
 
-  deinit { for slot in slots where slot >= 0 { _ = close(slot) } }
+  deinit {
+    for slot in slots where slot >= 0 { _ = close(slot) }
+    if let directory = lastParent?.directory { _ = close(directory) }
+  }
 
   /// Puts a mount that came from outside into its slot.
   public mutating func provide(_ mount: consuming Descriptor, in slot: Slot) {
@@ -142,6 +147,7 @@ public struct RestoreExecutor: ~Copyable {
     case .setPropagation(let slot, let propagation):
       try MountCalls.setPropagation(self[slot], propagation)
     case .release(let slot):
+      if lastParent?.slot == slot { forgetParent() }
       _ = close(slots[slot.number])
       slots[slot.number] = -1
     case .pivotRoot(let slot): try pivot(self[slot])
@@ -156,13 +162,14 @@ public struct RestoreExecutor: ~Copyable {
     try MountCalls.attach(mount, at: place.number)
   }
 
-  private func attach(
+  private mutating func attach(
     _ slot: Slot, _ at: Slot, _ path: [UInt8], _ missing: MissingMountPoint
   ) throws {
     if path.isEmpty {
       try MountCalls.attach(self[slot], at: self[at])
       return
     }
+    if attachBesideLast(slot, at, path) { return }
     do throws(SystemCallFailure) {
       let place = try MountCalls.openBeneath(path, self[at])
       try MountCalls.attach(self[slot], at: place.number)
@@ -183,6 +190,28 @@ public struct RestoreExecutor: ~Copyable {
       default: throw failure
       }
     }
+  }
+
+  /// Thousands of mounts may lie in one directory: it is kept open, and the kernel resolves but a name in
+  /// it, which leads nowhere else (`move_mount` follows no symbolic link at the end). Whatever does not
+  /// succeed like this is tried, and explained, the long way.
+  private mutating func attachBesideLast(_ slot: Slot, _ at: Slot, _ path: [UInt8]) -> Bool {
+    guard let slash = path.lastIndex(of: 0x2F) else { return false }
+    let parent = path[..<slash]
+    if lastParent?.slot != at || lastParent?.path != parent {
+      guard let opened = try? MountCalls.openBeneath(Array(parent), self[at]) else { return false }
+      forgetParent()
+      lastParent = (at, parent, opened.release())
+    }
+    guard let directory = lastParent?.directory else { return false }
+    return withPath(Array(path[(slash + 1)...])) {
+      mooring_move_mount(self[slot], "", directory, $0, UInt32(MOORING_MOVE_F_EMPTY_PATH)) == 0
+    }
+  }
+
+  private mutating func forgetParent() {
+    if let directory = lastParent?.directory { close(directory) }
+    lastParent = nil
   }
 
   /// After `pivot_root(".", ".")` the old root lies on the new one (and on what is mounted over that),

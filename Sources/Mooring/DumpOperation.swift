@@ -38,11 +38,12 @@ public struct DumpOperation {
   /// - Throws: `EngineFailure`; then no image was written.
   public func run() throws {
     try EngineFailure.wrapping("dump") {
+      // Before anything big is in memory, which a fork would have to copy.
+      var journal = try UndoJournal.started()
       let watch = try MountTableWatch(options.pid)
       let facts = try ContainerFacts.read(options.pid)
       let writer = try ImageWriter.stage(for: options.images)
       // For an engine that is killed; one that fails takes the folder along itself.
-      var journal = UndoJournal()
       try writer.withStagingPlace { directory, name in
         try journal.record(directory: directory, name: name, .tree)
       }
@@ -68,7 +69,7 @@ public struct DumpOperation {
         }
         try writer.write(
           SavedContainer(
-            mounts: try MountTable(classification.moored { isFile[$0.id] }),
+            mounts: classification.moored(isFile: isFile),
             namespaces: facts.namespaces,
             pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
             pluginNames: chain?.inventoryPlugins ?? []))

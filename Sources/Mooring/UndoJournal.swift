@@ -20,6 +20,13 @@ struct UndoJournal: ~Copyable {
     case tree
   }
 
+  /// With its keeper at once.
+  static func started() throws -> UndoJournal {
+    var journal = UndoJournal()
+    try journal.start()
+    return journal
+  }
+
   mutating func record(directory: CInt, name: [UInt8], _ kind: Kind) throws {
     if keeper < 0 { try start() }
     try Channel.send(

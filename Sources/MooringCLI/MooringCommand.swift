@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMooring
 import Glibc
 import Mooring
 import RestorePlan
@@ -23,6 +24,7 @@ struct MooringCommand: ParsableCommand {
 
   static func main() {
     signal(SIGPIPE, SIG_IGN)
+    mooring_keep_memory()
     let arguments = withVerbosity(CommandLine.arguments.dropFirst())
     do {
       var command = try parseAsRoot(arguments)

@@ -1,8 +1,8 @@
 /// The mounts of one namespace as a tree, in the order in which they were read.
 ///
-/// Built once and never changed; finding a mount, its parent and its children takes constant time.
+/// The tree is built once and never changed; finding a mount, its parent and its children takes constant time.
 public struct MountTable: Sendable {
-  public let mounts: [Mount]
+  public private(set) var mounts: [Mount]
   /// Where the namespace root stands in `mounts`.
   public let rootIndex: Int
   private let indexOfID: [MountID: Int]
@@ -52,6 +52,15 @@ public struct MountTable: Sendable {
       guard mounts[parent].mountPoint.contains(mounts[index].mountPoint) else {
         throw .outsideParent(mounts[index].id, mounts[parent].id)
       }
+    }
+  }
+
+  /// Adds to what is known of some mounts. Their IDs and mount points, which make the tree, must stay.
+  public mutating func annotate(_ indices: some Sequence<Int>, _ change: (inout Mount) -> Void) {
+    for index in indices {
+      let (id, parent) = (mounts[index].id, mounts[index].parent)
+      change(&mounts[index])
+      precondition(id == mounts[index].id && parent == mounts[index].parent)
     }
   }
 

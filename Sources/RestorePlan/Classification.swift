@@ -64,18 +64,22 @@ public struct Classification: Sendable {
   }
 
   /// The table as an image holds it: each external mount with its mooring.
-  public func moored(isFile: (Mount) -> Bool?) -> [Mount] {
-    zip(table.mounts, kinds).map { mount, kind in
-      var saved = mount
-      saved.isFile = isFile(mount) ?? mount.isFile
-      switch kind {
-      case .device(let key): saved.mooring = .device(key)
-      case .externalByKey(let key): saved.mooring = .key(key)
-      case .externalDetected(let path): saved.mooring = .detected(path: path)
-      case .externalByPlugin: saved.mooring = .plugin(isFile: saved.isFile)
-      default: break
+  ///
+  /// - Parameter isFile: whether a mount shows a file, for those that somebody looked at.
+  public func moored(isFile: [MountID: Bool]) -> MountTable {
+    var saved = table
+    saved.annotate(isFile.keys.compactMap { table.index(of: $0) }) { $0.isFile = isFile[$0.id] }
+    for (index, kind) in kinds.enumerated() where kind.isExternal {
+      saved.annotate(CollectionOfOne(index)) { mount in
+        switch kind {
+        case .device(let key): mount.mooring = .device(key)
+        case .externalByKey(let key): mount.mooring = .key(key)
+        case .externalDetected(let path): mount.mooring = .detected(path: path)
+        case .externalByPlugin: mount.mooring = .plugin(isFile: mount.isFile)
+        default: break
+        }
       }
-      return saved
     }
+    return saved
   }
 }

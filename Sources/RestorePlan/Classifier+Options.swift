@@ -107,17 +107,11 @@ extension Classifier {
             ]))
       }
     }
-    if let host {
-      result.table =
-        (try? MountTable(
-          table.mounts.map { mount in
-            var marked = mount
-            if let group = mount.peerGroup, host.hasGroup(group) {
-              marked.isPeerGroupOutside = true
-            }
-            return marked
-          })) ?? table
+    guard let host else { return }
+    let outside = table.mounts.indices.filter { index in
+      table.mounts[index].peerGroup.map { host.hasGroup($0) } ?? false
     }
+    result.table.annotate(outside) { $0.isPeerGroupOutside = true }
   }
 
   /// The mount that stands for the superblock of the mount at `index`.

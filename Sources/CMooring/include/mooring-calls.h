@@ -77,6 +77,10 @@ FILE *mooring_memory_stream(void *bytes, size_t length);
 /* Whether the bytes hold the text (memmem). */
 bool mooring_holds(const void *bytes, size_t length, const char *text);
 
+/* Tells malloc to give nothing back to the kernel: tables of thousands of mounts come and go as a whole, and
+ * what is given back between them comes again as a page fault each. */
+void mooring_keep_memory(void);
+
 /* Constants that are macros, or that older headers lack. */
 enum {
 	MOORING_OPEN_TREE_CLONE = 1,

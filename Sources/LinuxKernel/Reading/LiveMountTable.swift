@@ -10,10 +10,15 @@ import MountTable
 ///
 /// When not to use it: for one mount or one path. `statx` with `STATX_MNT_ID` asks about a single one.
 ///
-/// - Parameter pid: as `/proc` of the caller numbers it.
+/// - Parameters:
+///   - pid: as `/proc` of the caller numbers it.
+///   - completely: whether to ask `statmount` too; without, unique IDs and the ranges of idmapped mounts
+///     stay unknown.
 /// - Throws: `ReadFailure.processIsChrooted` where the process sees only a part of the namespace.
-public func readMountTable(of pid: Int32) throws(ReadFailure) -> MountTable {
-  try ProcessFolder(pid).readMountTable()
+public func readMountTable(
+  of pid: Int32, completely: Bool = true
+) throws(ReadFailure) -> MountTable {
+  try ProcessFolder(pid).readMountTable(completely: completely)
 }
 
 /// Reads the mount table of the calling thread (`/proc/thread-self`).
@@ -38,7 +43,7 @@ public func readMountTable(descriptor: CInt) throws(ReadFailure) -> MountTable {
 }
 
 extension ProcessFolder {
-  func readMountTable() throws(ReadFailure) -> MountTable {
+  func readMountTable(completely: Bool = true) throws(ReadFailure) -> MountTable {
     let file = try open("mountinfo")
     var text = MountInfoText(capacity: 1 << 16)
     for attempt in 0..<Self.tries {
@@ -54,7 +59,7 @@ extension ProcessFolder {
         if MountTableWatch.hasChanged(file) { continue }
         throw .malformed(error)
       }
-      let outcome = complete(&mounts)
+      let outcome = completely ? complete(&mounts) : .textOnly
       if MountTableWatch.hasChanged(file) { continue }
       switch outcome {
       case .changed: continue
