@@ -3,11 +3,13 @@
 #include "mooring-calls.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef STATX_MNT_ID_UNIQUE
@@ -31,6 +33,13 @@ long mooring_look_at(int dirfd, const char *name, struct mooring_place *place)
 	return 0;
 }
 
+bool mooring_is_autofs(int fd)
+{
+	struct statfs status;
+
+	return !fstatfs(fd, &status) && status.f_type == AUTOFS_SUPER_MAGIC;
+}
+
 void mooring_reset_signals(void)
 {
 	sigset_t none;
@@ -39,11 +48,6 @@ void mooring_reset_signals(void)
 		signal(number, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-size_t mooring_path_max(void)
-{
-	return PATH_MAX;
 }
 
 const char *mooring_signal_name(int number)
@@ -69,4 +73,9 @@ long mooring_arrange_descriptors(const int *fds, size_t count, size_t kept)
 		if (dup3(copies[i], i, i < kept ? 0 : O_CLOEXEC) < 0)
 			return -errno;
 	return mooring_close_range(count, ~0U, 0);
+}
+
+void mooring_line_buffer_output(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 }

@@ -81,11 +81,17 @@ struct mooring_place {
 /* statx: 0, or -errno. */
 long mooring_look_at(int dirfd, const char *name, struct mooring_place *place);
 
+/* Whether a directory's names appear only when they are looked up. */
+bool mooring_is_autofs(int fd);
+
 /* Default action for every signal, none blocked. */
 void mooring_reset_signals(void);
-/* The text of a name in <limits.h> or the C library: PATH_MAX, "SEGV" for SIGSEGV. */
-size_t mooring_path_max(void);
+/* What is printed reaches the engine line by line. */
+void mooring_line_buffer_output(void);
+/* "SEGV" for SIGSEGV; null for a number that is no signal. */
 const char *mooring_signal_name(int signal);
-/* Descriptors become 0, 1, 2, … in the order given, the first `kept` without close-on-exec; all
- * others are closed. -errno where that fails. */
+/*
+ * The descriptors become 0, 1, 2 and so on, in the order given, the first `kept` without close-on-exec;
+ * all others are closed. -errno where that fails.
+ */
 long mooring_arrange_descriptors(const int *fds, size_t count, size_t kept);

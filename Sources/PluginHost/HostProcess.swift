@@ -1,0 +1,252 @@
+import CMooring
+import Glibc
+import LinuxKernel
+import Logging
+
+/// The engine's side of the plugin host: starts it, asks, listens to what plugins say meanwhile, and
+/// ends it.
+final class HostProcess {
+  private let socket: Descriptor
+  private let pid: pid_t
+  private let ended: Descriptor
+  private var output: [(descriptor: CInt, stream: PluginLog.Stream)]
+  private let operation: String
+  /// Seconds that one call of a plugin's function may take; 0 for no limit.
+  private let timeout: Int
+  private var log: PluginLog
+  /// The function that the host has announced and not yet come back from.
+  private var call: (plugin: String, function: String, subject: String)?
+  private(set) var isRunning = true
+  private(set) var inventory: [String] = []
+
+  /// Forks the host. The calling process must have no other threads.
+  ///
+  /// - Parameter images: a descriptor that the plugins get a copy of.
+  static func start(
+    _ settings: HostSettings, images: CInt?, timeout: Int, log: Logger
+  ) throws -> HostProcess {
+    let socket = try Ends.ofSocket()
+    let output = try Ends.ofPipe()
+    let errors = try Ends.ofPipe()
+    let nothing = try Descriptor.open("/dev/null", flags: O_RDONLY)
+    fflush(nil)
+    let child = pid_t(try checked(mooring_fork(), "fork", "the process that hosts plugins"))
+    if child == 0 {
+      let inherited = [
+        nothing.number, output.theirs.number, errors.theirs.number, socket.theirs.number,
+      ]
+      PluginHost.run(settings, inheriting: inherited + (images.map { [$0] } ?? []))
+    }
+    setpgid(child, child)
+    let pidfd = mooring_pidfd_open(child, 0)
+    if pidfd < 0 {
+      kill(child, SIGKILL)
+      waitpid(child, nil, 0)
+    }
+    return HostProcess(
+      socket: socket.mine, pid: child,
+      ended: Descriptor(owning: CInt(try checked(pidfd, "pidfd_open", "process \(child)"))),
+      output: [
+        (output.mine.release(), .standardOutput), (errors.mine.release(), .standardError),
+      ],
+      operation: settings.operation, timeout: timeout, log: PluginLog(log))
+  }
+
+  private init(
+    socket: consuming Descriptor, pid: pid_t, ended: consuming Descriptor,
+    output: [(CInt, PluginLog.Stream)], operation: String, timeout: Int, log: PluginLog
+  ) {
+    self.socket = socket
+    self.pid = pid
+    self.ended = ended
+    self.output = output
+    self.operation = operation
+    self.timeout = timeout
+    self.log = log
+  }
+
+  deinit {
+    if isRunning { kill(pid, SIGKILL) }
+    reap()
+    for (descriptor, _) in output { close(descriptor) }
+  }
+
+  /// Sends a question and waits for its answer.
+  ///
+  /// - Throws: `PluginFailure`: a plugin said no, or the host is gone, and then it has been reaped.
+  func ask(_ question: PluginMessage) throws -> PluginMessage {
+    guard isRunning else {
+      throw PluginFailure(
+        operation: operation, reason: "the process that hosts plugins has ended; see above")
+    }
+    // Where the host has ended, waiting for the answer finds out why.
+    try? question.send(over: socket.number)
+    return try nextAnswer()
+  }
+
+  /// Waits for an answer; what else the host says is dealt with.
+  func nextAnswer() throws -> PluginMessage {
+    var deadline = self.deadline()
+    while true {
+      guard let message = try nextMessage(until: deadline) else { throw ending() }
+      switch message.kind {
+      case .calling:
+        endCall()
+        call = (message.text(0), message.text(1), message.text(2))
+        deadline = self.deadline()
+      case .log:
+        log.take(
+          message.fields[1], from: .level(message.fields[0].first ?? 0), plugin: call?.plugin)
+      case .remark: remark(message)
+      case .inventory: inventory.append(message.text(0))
+      case .failure:
+        endCall()
+        throw PluginFailure(message)
+      default:
+        endCall()
+        return message
+      }
+    }
+  }
+
+  private func remark(_ message: PluginMessage) {
+    log.log.log(level: message.number(0) == 2 ? .warning : .info, "\(message.text(1))")
+  }
+
+  /// A plugin has returned: what it printed is complete.
+  private func endCall() {
+    readOutput()
+    log.flush(plugin: call?.plugin)
+    call = nil
+  }
+
+  /// Kills the host, with what plugins started and left in its process group, and reaps it.
+  func killHost() {
+    guard isRunning else { return }
+    kill(-pid, SIGKILL)
+    kill(pid, SIGKILL)
+    reap()
+  }
+
+  /// How the host ended; waits for it.
+  @discardableResult
+  private func reap() -> CInt {
+    guard isRunning else { return 0 }
+    isRunning = false
+    var status: CInt = 0
+    while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+    return status
+  }
+
+  /// Waits for a host that has said its last word.
+  func waitForEnd() {
+    guard isRunning else { return }
+    var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
+    if poll(&event, 1, 2000) == 1 { reap() } else { killHost() }
+    readOutput()
+    log.flush(plugin: nil)
+  }
+
+  /// The host ended without an answer.
+  private func ending() -> PluginFailure {
+    let call = self.call
+    endCall()
+    var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
+    let hasEnded = poll(&event, 1, 2000) == 1
+    let reason: String
+    if hasEnded {
+      reason = PluginFailure.text(ofStatus: reap())
+    } else {
+      killHost()
+      reason = "it closed descriptors that are not its own, and was killed"
+    }
+    return failure(call, reason)
+  }
+
+  private func failure(
+    _ call: (plugin: String, function: String, subject: String)?, _ reason: String
+  ) -> PluginFailure {
+    PluginFailure(
+      operation: operation, plugin: call?.plugin, hook: call?.function,
+      subject: call.map { $0.subject } ?? "the process that hosts plugins", reason: reason)
+  }
+
+  private func deadline() -> Int? { timeout > 0 ? Self.now() + timeout * 1000 : nil }
+
+  private static func now() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+  }
+
+  /// The next message; `nil` where the host has ended.
+  ///
+  /// - Throws: `PluginFailure` at the deadline; the host has been killed then.
+  private func nextMessage(until deadline: Int?) throws -> PluginMessage? {
+    while true {
+      var events = [socket.number, ended.number].map {
+        pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+      }
+      events += output.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+      let rest = deadline.map { max(0, $0 - Self.now()) } ?? -1
+      let count = poll(&events, nfds_t(events.count), CInt(clamping: rest))
+      if count < 0 && errno != EINTR { return nil }
+      if count == 0 { throw hang() }
+      if count < 0 { continue }
+      if events[2...].contains(where: { $0.revents != 0 }) { readOutput() }
+      if events[0].revents != 0 { return try? PluginMessage.receive(from: socket.number) }
+      if events[1].revents != 0 { return nil }
+    }
+  }
+
+  private func hang() -> PluginFailure {
+    let call = self.call
+    killHost()
+    endCall()
+    return failure(
+      call, "it did not answer within \(timeout) second\(timeout == 1 ? "" : "s"), and was killed")
+  }
+
+  /// Reads what plugins have printed so far, a megabyte at most at a time.
+  private func readOutput() {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1 << 16) { buffer in
+      output.removeAll { descriptor, stream in
+        for _ in 0..<16 {
+          let count = read(descriptor, buffer.baseAddress!, buffer.count)
+          if count > 0 {
+            log.take(buffer[..<count], from: stream, plugin: call?.plugin)
+          } else {
+            if count < 0 && errno == EINTR { continue }
+            let isOver = count == 0
+            if isOver { close(descriptor) }
+            return isOver
+          }
+        }
+        return false
+      }
+    }
+  }
+}
+
+/// The two ends of a socket pair or a pipe.
+private struct Ends: ~Copyable {
+  /// The engine's; of a pipe the one for reading, which does not block.
+  let mine: Descriptor
+  let theirs: Descriptor
+
+  static func ofSocket() throws(SystemCallFailure) -> Ends {
+    var ends: [CInt] = [-1, -1]
+    let type = CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+    let result = socketpair(AF_UNIX, type, 0, &ends)
+    try checked(result < 0 ? -Int(errno) : 0, "socketpair", "AF_UNIX")
+    return Ends(mine: Descriptor(owning: ends[0]), theirs: Descriptor(owning: ends[1]))
+  }
+
+  static func ofPipe() throws(SystemCallFailure) -> Ends {
+    var ends: [CInt] = [-1, -1]
+    try checked(pipe(&ends) < 0 ? -Int(errno) : 0, "pipe", "the plugins' output")
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+    return Ends(mine: Descriptor(owning: ends[0]), theirs: Descriptor(owning: ends[1]))
+  }
+}
