@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -48,6 +49,13 @@ void mooring_reset_signals(void)
 		signal(number, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int mooring_unread(int fd)
+{
+	int count = 0;
+
+	return ioctl(fd, FIONREAD, &count) ? 0 : count;
 }
 
 const char *mooring_signal_name(int number)

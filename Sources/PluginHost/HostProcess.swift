@@ -17,6 +17,8 @@ final class HostProcess {
   /// The function that the host has announced and not yet come back from.
   private var call: (plugin: String, function: String, subject: String)?
   private(set) var isRunning = true
+  /// Why the host ended before its time.
+  private var end: PluginFailure?
   private(set) var inventory: [String] = []
 
   /// Forks the host. The calling process must have no other threads.
@@ -75,10 +77,7 @@ final class HostProcess {
   ///
   /// - Throws: `PluginFailure`: a plugin said no, or the host is gone, and then it has been reaped.
   func ask(_ question: PluginMessage) throws -> PluginMessage {
-    guard isRunning else {
-      throw PluginFailure(
-        operation: operation, reason: "the process that hosts plugins has ended; see above")
-    }
+    if let end { throw end }
     // Where the host has ended, waiting for the answer finds out why.
     try? question.send(over: socket.number)
     return try nextAnswer()
@@ -91,12 +90,15 @@ final class HostProcess {
       guard let message = try nextMessage(until: deadline) else { throw ending() }
       switch message.kind {
       case .calling:
-        endCall()
+        log.flush(plugin: call?.plugin)
         call = (message.text(0), message.text(1), message.text(2))
         deadline = self.deadline()
       case .log:
         log.take(
           message.fields[1], from: .level(message.fields[0].first ?? 0), plugin: call?.plugin)
+      case .printed:
+        readOutput()
+        try? PluginMessage(.goOn).send(over: socket.number)
       case .remark: remark(message)
       case .inventory: inventory.append(message.text(0))
       case .failure:
@@ -152,23 +154,25 @@ final class HostProcess {
     let call = self.call
     endCall()
     var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
-    let hasEnded = poll(&event, 1, 2000) == 1
-    let reason: String
-    if hasEnded {
-      reason = PluginFailure.text(ofStatus: reap())
-    } else {
+    guard poll(&event, 1, 2000) == 1 else {
       killHost()
-      reason = "it closed descriptors that are not its own, and was killed"
+      return failure(call, PluginFailure.lostSocket)
     }
-    return failure(call, reason)
+    return failure(call, PluginFailure.text(ofStatus: reap()))
   }
 
   private func failure(
     _ call: (plugin: String, function: String, subject: String)?, _ reason: String
   ) -> PluginFailure {
-    PluginFailure(
-      operation: operation, plugin: call?.plugin, hook: call?.function,
-      subject: call.map { $0.subject } ?? "the process that hosts plugins", reason: reason)
+    var failure = PluginFailure(
+      operation: operation, subject: "the process that hosts plugins", reason: reason)
+    if let call {
+      failure.plugin = call.plugin
+      failure.hook = call.function
+      failure.subject = call.subject.isEmpty ? nil : call.subject
+    }
+    end = failure
+    return failure
   }
 
   private func deadline() -> Int? { timeout > 0 ? Self.now() + timeout * 1000 : nil }
@@ -189,13 +193,18 @@ final class HostProcess {
       }
       events += output.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
       let rest = deadline.map { max(0, $0 - Self.now()) } ?? -1
+      // A plugin that prints for ever is one that hangs.
+      if rest == 0 { throw hang() }
       let count = poll(&events, nfds_t(events.count), CInt(clamping: rest))
       if count < 0 && errno != EINTR { return nil }
-      if count == 0 { throw hang() }
-      if count < 0 { continue }
-      if events[2...].contains(where: { $0.revents != 0 }) { readOutput() }
-      if events[0].revents != 0 { return try? PluginMessage.receive(from: socket.number) }
-      if events[1].revents != 0 { return nil }
+      if count <= 0 { continue }
+      // The socket first: it says whose output it is.
+      if poll(&events, 1, 0) == 1 { return try? PluginMessage.receive(from: socket.number) }
+      if events[2...].contains(where: { $0.revents != 0 }) {
+        readOutput()
+      } else if events[1].revents != 0 {
+        return nil
+      }
     }
   }
 

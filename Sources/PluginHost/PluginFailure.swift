@@ -52,13 +52,16 @@ public struct PluginFailure: Error, Hashable, Sendable, CustomStringConvertible 
       ? "\(result)" : "-\(failure.symbol) (\(result), \(failure.text))"
   }
 
-  /// How a process ended, from what `waitpid` says; `nil` for `_exit(0)`.
+  static let lostSocket = "it closed descriptors that are not its own"
+
+  /// How the host ended, from what `waitpid` says.
   static func text(ofStatus status: CInt) -> String {
     let signal = status & 0x7F
     if signal != 0 {
       let name = mooring_signal_name(signal).map { "SIG" + String(cString: $0) }
       return "it was killed by \(name ?? "signal \(signal)")"
     }
+    if status >> 8 & 0xFF == PluginHost.lostSocketStatus { return lostSocket }
     return "it ended the process that hosts plugins with exit status \(status >> 8 & 0xFF); "
       + "a plugin must not call exit()"
   }

@@ -14,6 +14,8 @@ final class PluginHost {
   var place: TemporaryPlace?
   private let pid = getpid()
   private var namesSent = 0
+  /// The exit status of a host that can no longer talk to the engine.
+  static let lostSocketStatus: CInt = 121
 
   init(_ settings: HostSettings) { self.settings = settings }
 
@@ -26,7 +28,7 @@ final class PluginHost {
       }
     } catch {
       host.sayNo(error)
-      mooring_exit(1)
+      mooring_exit(lostSocketStatus)
     }
     // The engine is gone.
     host.end(result: -1)
@@ -162,9 +164,17 @@ final class PluginHost {
       // A plugin forked, and its child came back.
       if getpid() != pid { mooring_exit(1) }
       fflush(nil)
+      waitUntilOutputIsRead()
       sendNames()
     }
     return try body()
+  }
+
+  /// What a plugin printed must be read before another one prints.
+  private func waitUntilOutputIsRead() {
+    guard mooring_unread(1) > 0 || mooring_unread(2) > 0 else { return }
+    try? send(PluginMessage(.printed))
+    _ = try? PluginMessage.receive(from: HostDescriptor.socket)
   }
 
   private func sendNames() {

@@ -15,6 +15,8 @@ struct PluginMessage {
     /// A plugin's function is about to be called: plugin, hook, subject.
     case calling = 1
     case log
+    /// The function has returned, and printed something: the host waits for `goOn`.
+    case printed
     /// Something the host itself has to say: level, text.
     case remark
     /// A name for the inventory.
@@ -29,7 +31,7 @@ struct PluginMessage {
     // engine → host
     case begin = 64
     case list, dumpMount, restoreMount, dumpLink, dumpFile, restoreFile, dumpSocket, restoreSocket
-    case finish
+    case finish, goOn
   }
 
   var kind: Kind

@@ -88,6 +88,8 @@ bool mooring_is_autofs(int fd);
 void mooring_reset_signals(void);
 /* What is printed reaches the engine line by line. */
 void mooring_line_buffer_output(void);
+/* The bytes in a pipe, 0 for other things. */
+int mooring_unread(int fd);
 /* "SEGV" for SIGSEGV; null for a number that is no signal. */
 const char *mooring_signal_name(int signal);
 /*
