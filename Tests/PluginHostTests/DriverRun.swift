@@ -87,10 +87,10 @@ final class Scratch {
     return String(runner[..<(runner.lastIndex(of: "/") ?? runner.endIndex)]) + "/PluginHostDriver"
   }()
 
-  /// The fixtures, built once for all tests.
+  /// The fixtures, built once for all tests, beside the driver.
   static let built: String = {
-    var template = Array("/tmp/mooring-built-XXXXXX".utf8CString)
-    let folder = mkdtemp(&template).map { String(cString: $0) } ?? "/nowhere"
+    let folder =
+      String(driver[..<(driver.lastIndex(of: "/") ?? driver.endIndex)]) + "/plugins-built"
     let source = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     let output = try? spawn(["/\(source)/scripts/build-plugins", folder], [:])
     precondition(output == "", "scripts/build-plugins: \(output ?? "did not run")")
@@ -118,7 +118,9 @@ struct Recorded {
 /// Runs a program and gives what it wrote to standard output and standard error.
 func spawn(_ arguments: [String], _ environment: [String: String]) throws -> String {
   var ends: [CInt] = [-1, -1]
-  try #require(pipe2(&ends, O_CLOEXEC) == 0)
+  // Not a pipe: only here close-on-exec comes in the same call, and other tests spawn meanwhile.
+  let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+  try #require(socketpair(AF_UNIX, type, 0, &ends) == 0)
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
   defer { posix_spawn_file_actions_destroy(&actions) }

@@ -109,7 +109,8 @@ struct DriverPlugin: MooringPlugin {
     case "answers": return .path("/etc")
     case "file": return .path("/etc/passwd")
     case "new":
-      return .mount(try MountCalls.cloneTree(Array("etc".utf8), below: AT_FDCWD))
+      let root = try Descriptor.open("/", flags: openPath)
+      return .mount(try MountCalls.cloneTree(Array("etc".utf8), below: root.number))
     case "fails": throw Refusal()
     default: return nil
     }
