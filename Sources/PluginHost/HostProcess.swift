@@ -198,8 +198,10 @@ final class HostProcess {
       let count = poll(&events, nfds_t(events.count), CInt(clamping: rest))
       if count < 0 && errno != EINTR { return nil }
       if count <= 0 { continue }
-      // The socket first: it says whose output it is.
-      if poll(&events, 1, 0) == 1 { return try? PluginMessage.receive(from: socket.number) }
+      // The socket first, looked at again after the output: it says whose output it is.
+      if events[0].revents != 0 || poll(&events, 1, 0) == 1 {
+        return try? PluginMessage.receive(from: socket.number)
+      }
       if events[2...].contains(where: { $0.revents != 0 }) {
         readOutput()
       } else if events[1].revents != 0 {

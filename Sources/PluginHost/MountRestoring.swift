@@ -30,7 +30,6 @@ extension PluginHost {
       subject: "for \(MountPath(request.fields[1])) (mount \(id))")
     for index in plugins.indices where plugins[index].has(.restoreExternalMount) {
       guard let place = place?.next() else { break }
-      defer { self.place?.clear(place.name) }
       if let answer = try restore(question, plugins[index], place.path, place.name) {
         return answer
       }

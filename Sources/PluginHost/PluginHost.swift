@@ -150,6 +150,7 @@ final class PluginHost {
       }
     }
     for plugin in plugins { calling(plugin.file, "unloading") { plugin.unload() } }
+    place?.takeDown()
     try? send(PluginMessage(.finished))
     mooring_exit(0)
   }
