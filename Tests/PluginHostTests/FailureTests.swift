@@ -116,4 +116,19 @@ import Testing
     #expect(
       run.says("failed: restore: plugin misbehave.so, RESTORE_INIT: it returned -EIO"), run.text)
   }
+
+  @Test func `the host ends with the engine`() throws {
+    let scratch = try Scratch()
+    for plugin in ["a.so=recorder.so", "b.so=misbehave.so"] { try scratch.add(plugin) }
+    _ = try spawn(
+      [
+        "timeout", "-s", "KILL", "1", Scratch.driver, "dump", "folder=\(scratch.plugins)",
+        "dump-mount,/data,3",
+      ], ["MOORING_RECORD": scratch.record, "MOORING_MISBEHAVE": "hang"])
+    let pid = try #require(try scratch.recorded.first?.values["pid"])
+    usleep(200_000)
+    // Gone, or waiting for its new parent.
+    let status = try spawn(["cat", "/proc/\(pid)/status"], [:])
+    #expect(!status.contains("State:") || status.contains("(zombie)"), Comment(rawValue: status))
+  }
 }

@@ -49,6 +49,21 @@ import Testing
     #expect((question["mountpoint"] ?? "").utf8.count < 25)
   }
 
+  @Test func `the temporary place hides nothing that is reserved`() throws {
+    let scratch = try scratchWithBinds()
+    let all = ["/mnt", "/media", "/srv", "/opt", "/var/empty", "/var/opt", "/var/tmp"]
+    _ = try DriverRun(
+      "restore", scratch, plugins: ["a.so=recorder.so"],
+      ["reserved=\(all.map { $0 + "/x" }.joined(separator: ","))", "restore-mount,12,/data"],
+      environment: ["MOORING_RECORD": scratch.record])
+    let place = try scratch.recorded.first { $0.what == "restore-mount" }?.values["mountpoint"]
+    #expect(place == "/proc/tty/ldisc/1")
+    let reserved = (all + ["/proc/tty/ldisc", "/proc/fs/nfsd"]).joined(separator: ",")
+    let none = try DriverRun(
+      "restore", scratch, plugins: ["a.so=recorder.so"], ["reserved=\(reserved)"])
+    #expect(none.says("restore: a temporary place for the mounts of plugins: no empty directory"))
+  }
+
   @Test func `plugins that make no mount point are asked twice`() throws {
     let scratch = try scratchWithBinds()
     let source = ["MOORING_NO_MOUNTPOINT_SOURCE": scratch.path + "/source"]
