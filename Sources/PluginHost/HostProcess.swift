@@ -19,6 +19,11 @@ final class HostProcess {
   private(set) var isRunning = true
   /// Why the host ended before its time.
   private var end: PluginFailure?
+  /// Whether it ended before the plugins could be told.
+  var hasSkippedExits: Bool {
+    guard let end else { return false }
+    return end.hook != "exit" && end.hook != "unloading"
+  }
   private(set) var inventory: [String] = []
 
   /// Forks the host. The calling process must have no other threads.
@@ -27,9 +32,9 @@ final class HostProcess {
   static func start(
     _ settings: HostSettings, images: CInt?, timeout: Int, log: Logger
   ) throws -> HostProcess {
-    let socket = try Ends.ofSocket()
-    let output = try Ends.ofPipe()
-    let errors = try Ends.ofPipe()
+    let socket = try HostEnds.ofSocket()
+    let output = try HostEnds.ofPipe()
+    let errors = try HostEnds.ofPipe()
     let nothing = try Descriptor.open("/dev/null", flags: O_RDONLY)
     fflush(nil)
     let child = pid_t(try checked(mooring_fork(), "fork", "the process that hosts plugins"))
@@ -236,28 +241,5 @@ final class HostProcess {
         return false
       }
     }
-  }
-}
-
-/// The two ends of a socket pair or a pipe.
-private struct Ends: ~Copyable {
-  /// The engine's; of a pipe the one for reading, which does not block.
-  let mine: Descriptor
-  let theirs: Descriptor
-
-  static func ofSocket() throws(SystemCallFailure) -> Ends {
-    var ends: [CInt] = [-1, -1]
-    let type = CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
-    let result = socketpair(AF_UNIX, type, 0, &ends)
-    try checked(result < 0 ? -Int(errno) : 0, "socketpair", "AF_UNIX")
-    return Ends(mine: Descriptor(owning: ends[0]), theirs: Descriptor(owning: ends[1]))
-  }
-
-  static func ofPipe() throws(SystemCallFailure) -> Ends {
-    var ends: [CInt] = [-1, -1]
-    try checked(pipe(&ends) < 0 ? -Int(errno) : 0, "pipe", "the plugins' output")
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
-    return Ends(mine: Descriptor(owning: ends[0]), theirs: Descriptor(owning: ends[1]))
   }
 }

@@ -117,6 +117,12 @@ public final class PluginChain {
     guard !isFinished else { return [] }
     isFinished = true
     var failures: [PluginFailure] = []
+    if let host, host.hasSkippedExits {
+      failures.append(
+        PluginFailure(
+          operation: operation, subject: "exit of the plugins",
+          reason: "it did not run, for their process has ended"))
+    }
     if let host, host.isRunning {
       do {
         _ = try host.ask(PluginMessage(.finish, texts: [succeeded ? "0" : "-1"]))

@@ -22,7 +22,8 @@ extension PluginHost {
     }
   }
 
-  /// Asks one plugin after the other until one does not say `-ENOTSUP`.
+  /// Asks one plugin after the other until one does not say `-ENOTSUP`. Every other negative number
+  /// is a failure, 0 or more is an answer.
   func ask(
     _ hook: PluginHook, _ subject: String, _ call: (inout mooring_plugin) -> CInt
   ) throws -> (plugin: LoadedPlugin, result: CInt)? {
