@@ -23,12 +23,23 @@ enum ImageFraming {
   static func entries<Entry: ImageEntry>(
     of type: Entry.Type, kind: ImageKind, file: String, bytes: [UInt8]
   ) throws(ImageError) -> [(entry: Entry, offset: Int)] {
+    var found: [(entry: Entry, offset: Int)] = []
+    try forEachEntry(of: type, kind: kind, file: file, bytes: bytes) { entry, offset in
+      found.append((entry, offset))
+    }
+    return found
+  }
+
+  /// Calls `body` with one entry after the other, and where in the file it begins.
+  static func forEachEntry<Entry: ImageEntry>(
+    of type: Entry.Type, kind: ImageKind, file: String, bytes: [UInt8],
+    _ body: (Entry, _ offset: Int) throws(ImageError) -> Void
+  ) throws(ImageError) {
     var position = 0
     if kind.hasCommonMagic {
       try expect(ImageKind.commonMagic, in: bytes, at: &position, file: file)
     }
     try expect(kind.magic, in: bytes, at: &position, file: file)
-    var found: [(entry: Entry, offset: Int)] = []
     while position < bytes.count {
       let start = position
       guard let length = littleEndian(bytes, at: position) else {
@@ -43,16 +54,17 @@ enum ImageFraming {
           file, .truncated(entry: length, rest: bytes.count - position), at: start)
       }
       let end = position + Int(length)
+      let entry: Entry
       do {
-        found.append((try Entry(serializedBytes: Array(bytes[position..<end])), start))
+        entry = try Entry(serializedBytes: Array(bytes[position..<end]))
       } catch let error as BinaryDecodingError where error == .missingRequiredFields {
         throw ImageError(file, .missingField, at: start)
       } catch {
         throw ImageError(file, .malformed, at: start)
       }
+      try body(entry, start)
       position = end
     }
-    return found
   }
 
   /// The only entry of an image that has one.

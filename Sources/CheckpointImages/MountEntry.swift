@@ -61,7 +61,7 @@ enum MountEntry {
     _ entry: ImageMountEntry, file: String, offset: Int
   ) throws(ImageError) -> Mount {
     func bytes(_ data: Data, _ field: String) throws(ImageError) -> [UInt8] {
-      let bytes = Array(data)
+      let bytes = data.withUnsafeBytes { Array($0) }
       guard !bytes.contains(0) else {
         throw ImageError(
           file, .badValue(field: field, value: "\"\(KernelString(bytes))\""), at: offset)

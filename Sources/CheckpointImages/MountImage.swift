@@ -15,13 +15,13 @@ enum MountImage {
 
   /// - Throws: `ImageError`, also where the mounts are no tree (`MountTable.init`).
   static func table(_ bytes: [UInt8], file: String) throws(ImageError) -> MountTable {
-    let entries = try ImageFraming.entries(
-      of: ImageMountEntry.self, kind: .mounts, file: file, bytes: bytes)
     var mounts: [Mount] = []
-    mounts.reserveCapacity(entries.count)
-    for (entry, offset) in entries.reversed() {
+    try ImageFraming.forEachEntry(
+      of: ImageMountEntry.self, kind: .mounts, file: file, bytes: bytes
+    ) { (entry, offset) throws(ImageError) in
       mounts.append(try MountEntry.mount(entry, file: file, offset: offset))
     }
+    mounts.reverse()
     do throws(MountTableError) {
       return try MountTable(mounts)
     } catch {

@@ -15,8 +15,20 @@ public struct MountPairing: Sendable {
     while next < pairs.count {
       let pair = pairs[next]
       next += 1
-      let ours = Self.sorted(expected.children(of: pair.expected), expected)
-      let theirs = Self.sorted(found.children(of: pair.found), found)
+      var ours = expected.children(of: pair.expected)
+      var theirs = found.children(of: pair.found)
+      let isSameOrder =
+        ours.count == theirs.count
+        && zip(ours, theirs).allSatisfy {
+          expected.mounts[$0].mountPoint == found.mounts[$1].mountPoint
+        }
+      if isSameOrder {
+        // The ordinary case, in which nothing has to be sorted.
+        for (one, other) in zip(ours, theirs) { pairs.append((one, other)) }
+        continue
+      }
+      ours = Self.sorted(ours, expected)
+      theirs = Self.sorted(theirs, found)
       var left = ours[...]
       var right = theirs[...]
       while let one = left.first, let other = right.first {

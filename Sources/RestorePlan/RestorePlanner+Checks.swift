@@ -28,9 +28,7 @@ extension RestorePlanner {
               + "stands for its file system: the images are wrong", on: mount))
         continue
       }
-      let names = rest.split(separator: 0x2F, omittingEmptySubsequences: false)
-      if !rest.isEmpty, names.contains(where: { $0.isEmpty || $0 == [0x2E] || $0 == [0x2E, 0x2E] })
-      {
+      if !rest.isEmpty, !MountPath([0x2F] + rest).isNormal {
         findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
       }
     }
