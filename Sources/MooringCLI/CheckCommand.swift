@@ -7,8 +7,8 @@ struct CheckCommand: ParsableCommand {
     commandName: "check",
     abstract: "Say what this kernel and these privileges allow, and what that costs.",
     discussion: """
-      Each line is an ability that was tried out just now, in a process of its own: yes, or no with \
-      what stands in the way and what is lost. The last two lines are limits. What is tried are \
+      Each line is an ability that was tried out just now, in a process of its own: yes, or no \
+      with what stands in the way and what is lost. The last two lines are limits. What is tried are \
       the calls of a restore; a restore itself wants root.
 
       Exit status: 0; 1 where nothing can be restored here.

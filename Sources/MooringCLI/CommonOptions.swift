@@ -62,7 +62,8 @@ struct PluginFolderOptions: ParsableArguments {
     help: ArgumentHelp(
       "The folder of plugins (*.so).",
       discussion:
-        "Where it is not given: that in the environment as CRIU_LIBS_DIR, else \(standardFolder) if that is there, else none.",
+        "Where it is not given: that in the environment as CRIU_LIBS_DIR, else "
+        + "\(standardFolder) if that is there, else none.",
       valueName: "dir"))
   var libdir: String?
 
@@ -120,7 +121,8 @@ struct MountMappingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "File systems, separated by commas, that may be mounted anew with their saved source and options, though mooring does not know them; 'all' for each.",
+      "File systems, separated by commas, that may be mounted anew with their saved source and "
+        + "options, though mooring does not know them; 'all' for each.",
       valueName: "types"))
   var enableFs: [String] = []
 

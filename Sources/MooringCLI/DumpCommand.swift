@@ -6,13 +6,13 @@ struct DumpCommand: ParsableCommand {
     commandName: "dump",
     abstract: "Save a container's mounts into image files.",
     discussion: """
-      Nothing in the container is changed, and its processes go on running. Saved are the mounts, \
-      the contents of its memory file systems (tmpfs, ramfs), and names and mappings of its namespaces; \
-      of its root, of disks and of what comes from outside no content.
+      Nothing in the container is changed, and its processes go on running. Saved are the \
+      mounts, the contents of its memory file systems (tmpfs, ramfs), and names and mappings of \
+      its namespaces; of its root, of disks and of what comes from outside no content.
 
-      Where a mount cannot be restored, or nothing explains where it comes from, all such problems \
-      are listed with what settles each, and nothing is written. A complete set takes the place of a \
-      former one in the folder; files there that are not images stay.
+      Where a mount cannot be restored, or nothing explains where it comes from, all such \
+      problems are listed with what settles each, and nothing is written. A complete set takes \
+      the place of a former one in the folder; files there that are not images stay.
 
       Exit status: 0 saved; 1 failed; 2 problems were found. Only 0 leaves images.
 

@@ -31,12 +31,12 @@ struct PlanCommand: ParsableCommand {
     commandName: "plan",
     abstract: "Show what a restore would do, step by step; change nothing.",
     discussion: """
-      Takes the options of a restore. No plugin is loaded: where one would be asked, the plan says so. \
-      #N names a slot in which a step leaves a mount for later ones; "mount N" is the mount ID that \
-      the saved container knew.
+      Takes the options of a restore. No plugin is loaded: where one would be asked, the plan \
+      says so. #N names a slot in which a step leaves a mount for later ones; "mount N" is the \
+      mount ID that the saved container knew.
 
-      Exit status: 0; 1 where the images cannot be read; 2 where a restore would be refused, with all \
-      problems listed.
+      Exit status: 0; 1 where the images cannot be read; 2 where a restore would be refused, \
+      with all problems listed.
 
       Example:
         mooring plan -D images -r rootfs --external 'mnt[data]:/srv/data'

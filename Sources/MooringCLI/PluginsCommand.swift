@@ -7,11 +7,12 @@ struct PluginsCommand: ParsableCommand {
     commandName: "plugins",
     abstract: "List the plugins of a folder, and which hooks each has.",
     discussion: """
-      A line for each: file, name, version of its interface (or "legacy"), hooks. They are loaded in a \
-      process of their own, in the order in which they are asked, and none is started.
+      A line for each: file, name, version of its interface (or "legacy"), hooks. They are \
+      loaded in a process of their own, in the order in which they are asked, and none is \
+      started.
 
-      A dump calls DUMP_EXT_MOUNT; a restore RESTORE_INIT and RESTORE_EXT_MOUNT. Other hooks may be \
-      there; what belongs to memory and devices of processes is never called.
+      A dump calls DUMP_EXT_MOUNT; a restore RESTORE_INIT and RESTORE_EXT_MOUNT. Other hooks may \
+      be there; what belongs to memory and devices of processes is never called.
 
       The folder and each file must belong to root or the caller, and nobody else may write to them.
 

@@ -9,15 +9,16 @@ struct RestoreCommand: ParsableCommand {
       Give a COMMAND, or -d to keep the namespaces in a small process, the holder; end it with a \
       signal (SIGTERM, SIGKILL), and what it holds is gone. Enter it with nsenter -t PID.
 
-      COMMAND runs in the root of the container with the environment, the privileges, the resource \
-      limits and the cgroup of mooring itself: nothing confines it but the namespaces.
+      COMMAND runs in the root of the container with the environment, the privileges, the \
+      resource limits and the cgroup of mooring itself: nothing confines it but the namespaces.
 
-      Where anything fails, or the result differs from what was saved, nothing is left behind. The \
-      comparison is one of mounts and namespaces; mooring verify holds contents against the images too.
+      Where anything fails, or the result differs from what was saved, nothing is left behind. \
+      The comparison is one of mounts and namespaces; mooring verify holds contents against the \
+      images too.
 
-      Exit status with COMMAND: its own; 128 + N where signal N ended it; 127 where it is not there, \
-      126 where it cannot be executed; 125 where mooring failed or refused. Without: 0 done; 1 \
-      failed; 2 refused before anything was changed; 3 the result differed.
+      Exit status with COMMAND: its own; 128 + N where signal N ended it; 127 where it is not \
+      there, 126 where it cannot be executed; 125 where mooring failed or refused. Without: 0 \
+      done; 1 failed; 2 refused before anything was changed; 3 the result differed.
 
       Examples:
         mooring restore -D images -r rootfs -- /bin/sh -c 'ls /data'

@@ -7,10 +7,10 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Compare a running container with images; print the difference.",
     discussion: """
-      Compared are the mount tree, the contents of memory file systems, and names and mappings of \
-      namespaces. Lines begin with - for what is missing, + for what is not expected, ~ for what is \
-      different. Where all is equal, nothing is printed. Not compared are IDs and device numbers, \
-      and of the root and of what came from outside the file system and its contents.
+      Compared are the mount tree, the contents of memory file systems, and names and mappings \
+      of namespaces. Lines begin with - for what is missing, + for what is not expected, ~ for \
+      what is different. Where all is equal, nothing is printed. Not compared are IDs and device \
+      numbers, and of the root and of what came from outside the file system and its contents.
 
       Exit status: 0 equal; 1 where the images or the container cannot be read; 3 different.
 
