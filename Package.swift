@@ -80,6 +80,19 @@ let package = Package(
       name: "LinuxKernelTests",
       dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
       swiftSettings: strict),
+    .testTarget(
+      name: "PluginHostTests",
+      dependencies: ["PluginHost", "PluginHostDriver", "LinuxKernel", "MountTable"],
+      exclude: ["Plugins"], swiftSettings: strict, linkerSettings: exportForPlugins),
+    // Forking takes a process with one thread, which a test runner is not: the tests start this.
+    .executableTarget(
+      name: "PluginHostDriver",
+      dependencies: [
+        "PluginHost", "LinuxKernel", "MountTable", "CMooring",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      path: "Tests/Support/PluginHostDriver", swiftSettings: strict,
+      linkerSettings: exportForPlugins),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -73,7 +73,7 @@ public struct DumpOperation {
             namespaces: facts.namespaces,
             pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
             pluginNames: chain?.inventoryPlugins ?? []))
-        try chain?.finish(succeeded: true)
+        try chain?.finish()
       } catch {
         chain?.abandon()
         throw error
@@ -129,9 +129,10 @@ extension EngineFailure {
   init(_ error: any Error, _ operation: String) {
     if let failure = error as? EngineFailure {
       self = failure
+    } else if let failure = error as? PluginFailure {
+      self.init(failure.isMissingPlugin ? .refused : .failed, "\(failure)")
     } else {
-      let isMissing = (error as? PluginFailure)?.isMissingPlugin ?? false
-      self.init(isMissing ? .refused : .failed, "\(operation): \(error)")
+      self.init(.failed, "\(operation): \(error)")
     }
   }
 

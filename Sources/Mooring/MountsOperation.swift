@@ -63,7 +63,7 @@ public struct MountsOperation {
       plugins, stage: .dump, imageDirectory: folder.descriptor, log: log)
     do {
       let answer = try body(chain)
-      try chain?.finish(succeeded: true)
+      try chain?.finish()
       return answer
     } catch {
       chain?.abandon()

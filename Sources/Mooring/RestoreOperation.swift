@@ -186,7 +186,7 @@ public struct RestoreOperation {
     }
     try verify(prepared, worker.pid)
     log.info("verified; process \(worker.pid) holds the namespaces")
-    try chain?.finish(succeeded: true)
+    try chain?.finish()
     if let path = options.pidFile { try writePIDFile(path, worker.pid) }
     try worker.hold()
   }

@@ -26,18 +26,30 @@ struct PluginsCommand: ParsableCommand {
   @OptionGroup var log: LogOptions
   @Flag(help: "Print JSON on standard output.") var json = false
 
+  private struct Row: Encodable {
+    var file: String
+    var name: String
+    var generation: String
+    var version: String
+    var hooks: [String]
+  }
+
   mutating func run() throws {
     guard let folder = plugins.folder else {
       throw EngineFailure(
         .failed, "plugins: there is no plugin folder here; name one: -L DIR")
     }
     let found = try PluginsOperation.list(folder: folder, log: log.logger())
-    if json { return try Report.json(found) }
+    let rows = found.map { plugin in
+      Row(
+        file: plugin.file, name: plugin.name, generation: plugin.generation.rawValue,
+        version: plugin.version, hooks: plugin.hooks.map(\.description))
+    }
+    if json { return try Report.json(rows) }
     Report.lines(
-      found.map { plugin in
-        let generation = plugin.isLegacy ? "legacy" : plugin.version
-        return "\(plugin.file)  \(plugin.name)  \(generation)  "
-          + (plugin.hooks.isEmpty ? "no hooks" : plugin.hooks.joined(separator: " "))
+      rows.map { row in
+        "\(row.file)  \(row.name)  \(row.generation) \(row.version)  "
+          + (row.hooks.isEmpty ? "no hooks" : row.hooks.joined(separator: " "))
       })
   }
 }

@@ -1,121 +1,245 @@
 import CMooring
 import Glibc
 import LinuxKernel
-import MountTable
-import SystemPackage
+import Logging
 
-/// The engine's side of the plugin host.
+/// The engine's side of the plugin host: starts it, asks, listens to what plugins say meanwhile, and
+/// ends it.
 final class HostProcess {
-  private let socket: CInt
+  private let socket: Descriptor
   private let pid: pid_t
-  private(set) var isAlive = true
+  private let ended: Descriptor
+  private var output: [(descriptor: CInt, stream: PluginLog.Stream)]
+  private let operation: String
+  /// Seconds that one call of a plugin's function may take; 0 for no limit.
+  private let timeout: Int
+  private var log: PluginLog
+  /// The function that the host has announced and not yet come back from.
+  private var call: (plugin: String, function: String, subject: String)?
+  private(set) var isRunning = true
+  /// Why the host ended before its time.
+  private var end: PluginFailure?
+  /// Whether it ended before the plugins could be told.
+  var hasSkippedExits: Bool {
+    guard let end else { return false }
+    return end.hook != "exit" && end.hook != "unloading"
+  }
+  private(set) var inventory: [String] = []
 
+  /// Forks the host. The calling process must have no other threads.
+  ///
+  /// - Parameter images: a descriptor that the plugins get a copy of.
   static func start(
-    _ folder: PluginFolder, _ stage: PluginStage, _ imageDirectory: CInt, _ inventory: [String]?,
-    _ reserved: [MountPath], _ timeout: Int, logLevel: UInt32
+    _ settings: HostSettings, images: CInt?, timeout: Int, log: Logger
   ) throws -> HostProcess {
-    let ends = try PacketSocket.pair()
+    let socket = try HostEnds.ofSocket()
+    let output = try HostEnds.ofPipe()
+    let errors = try HostEnds.ofPipe()
+    let nothing = try Descriptor.open("/dev/null", flags: O_RDONLY)
     fflush(nil)
-    let child = try checked(mooring_fork(), "fork", "the plugin host")
+    let child = pid_t(try checked(mooring_fork(), "fork", "the process that hosts plugins"))
     if child == 0 {
-      var host = PluginHost(
-        socket: ends.theirs.number, folder: folder, stage: stage, reserved: reserved,
-        timeout: timeout)
-      host.run(imageDirectory: imageDirectory, inventory: inventory, logLevel: logLevel)
+      let inherited = [
+        nothing.number, output.theirs.number, errors.theirs.number, socket.theirs.number,
+      ]
+      PluginHost.run(settings, inheriting: inherited + (images.map { [$0] } ?? []))
     }
-    return HostProcess(socket: ends.takeMine().release(), pid: pid_t(child))
+    setpgid(child, child)
+    let pidfd = mooring_pidfd_open(child, 0)
+    if pidfd < 0 {
+      kill(child, SIGKILL)
+      waitpid(child, nil, 0)
+    }
+    return HostProcess(
+      socket: socket.mine, pid: child,
+      ended: Descriptor(owning: CInt(try checked(pidfd, "pidfd_open", "process \(child)"))),
+      output: [
+        (output.mine.release(), .standardOutput), (errors.mine.release(), .standardError),
+      ],
+      operation: settings.operation, timeout: timeout, log: PluginLog(log))
   }
 
-  private init(socket: CInt, pid: pid_t) {
+  private init(
+    socket: consuming Descriptor, pid: pid_t, ended: consuming Descriptor,
+    output: [(CInt, PluginLog.Stream)], operation: String, timeout: Int, log: PluginLog
+  ) {
     self.socket = socket
     self.pid = pid
+    self.ended = ended
+    self.output = output
+    self.operation = operation
+    self.timeout = timeout
+    self.log = log
   }
 
   deinit {
-    end()
-    close(socket)
+    if isRunning { kill(pid, SIGKILL) }
+    reap()
+    for (descriptor, _) in output { close(descriptor) }
   }
 
-  /// Ends the process, if it is still there, and waits for it.
-  private func end() {
-    guard isAlive else { return }
-    isAlive = false
-    kill(pid, SIGKILL)
-    mooring_wait(pid, nil)
-  }
-
-  /// Sends a request and waits for its answer, at most `timeout` seconds.
+  /// Sends a question and waits for its answer.
   ///
-  /// - Parameter between: what the host says meanwhile.
-  /// - Throws: `PluginFailure`: what a plugin did wrong, or that it crashed or hangs; then the process has
-  ///   been ended.
-  func request(
-    _ message: HostMessage, during: String, _ timeout: Int, between: (HostMessage) -> Void
-  ) throws -> HostMessage {
-    guard isAlive else { throw PluginFailure("the plugins have ended; \(during) is not possible") }
-    do { try message.send(over: socket) } catch { throw broken(during) }
-    let deadline = now() + timeout * 1000
+  /// - Throws: `PluginFailure`: a plugin said no, or the host is gone, and then it has been reaped.
+  func ask(_ question: PluginMessage) throws -> PluginMessage {
+    if let end { throw end }
+    // Where the host has ended, waiting for the answer finds out why.
+    try? question.send(over: socket.number)
+    return try nextAnswer()
+  }
+
+  /// Waits for an answer; what else the host says is dealt with.
+  func nextAnswer() throws -> PluginMessage {
+    var deadline = self.deadline()
     while true {
-      var question = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-      let ready = poll(&question, 1, CInt(max(0, deadline - now())))
-      if ready < 0 && errno == EINTR { continue }
-      if ready <= 0 {
-        let name = current.map { "\($0) " } ?? "a plugin "
-        end()
-        throw PluginFailure(
-          "\(name)did not return from \(during) within \(timeout) seconds and was ended; give it more "
-            + "time with --plugin-timeout, or see what it waits for")
-      }
-      guard let answer = try HostMessage.receive(from: socket) else { throw broken(during) }
-      switch answer.kind {
-      case .answer:
-        current = nil
-        if message.kind == .finish {
-          isAlive = false
-          mooring_wait(pid, nil)
-        }
-        return answer
+      guard let message = try nextMessage(until: deadline) else { throw ending() }
+      switch message.kind {
+      case .calling:
+        log.flush(plugin: call?.plugin)
+        call = (message.text(0), message.text(1), message.text(2))
+        deadline = self.deadline()
+      case .log:
+        log.take(
+          message.fields[1], from: .level(message.fields[0].first ?? 0), plugin: call?.plugin)
+      case .printed:
+        readOutput()
+        try? PluginMessage(.goOn).send(over: socket.number)
+      case .remark: remark(message)
+      case .inventory: inventory.append(message.text(0))
       case .failure:
-        current = nil
-        throw PluginFailure(answer.text)
-      case .calling: current = answer.text
-      default: between(answer)
+        endCall()
+        throw PluginFailure(message)
+      default:
+        endCall()
+        return message
       }
     }
   }
 
-  /// The plugin that is being called.
-  private var current: String?
-
-  /// The socket is closed: a plugin crashed, or ended the process.
-  private func broken(_ during: String) -> PluginFailure {
-    var status: CInt = 0
-    kill(pid, SIGKILL)
-    mooring_wait(pid, &status)
-    isAlive = false
-    let signal = status & 0x7F
-    let how =
-      signal == 0
-      ? "ended the process with status \(status >> 8 & 0xFF)"
-      : "was ended by \(signalName(signal))"
-    return PluginFailure(
-      "\(current ?? "a plugin") \(how) during \(during); mend the plugin, or take it out of the folder"
-    )
+  private func remark(_ message: PluginMessage) {
+    log.log.log(level: message.number(0) == 2 ? .warning : .info, "\(message.text(1))")
   }
 
-  private func now() -> Int {
+  /// A plugin has returned: what it printed is complete.
+  private func endCall() {
+    readOutput()
+    log.flush(plugin: call?.plugin)
+    call = nil
+  }
+
+  /// Kills the host, with what plugins started and left in its process group, and reaps it.
+  func killHost() {
+    guard isRunning else { return }
+    kill(-pid, SIGKILL)
+    kill(pid, SIGKILL)
+    reap()
+  }
+
+  /// How the host ended; waits for it.
+  @discardableResult
+  private func reap() -> CInt {
+    guard isRunning else { return 0 }
+    isRunning = false
+    var status: CInt = 0
+    while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+    return status
+  }
+
+  /// Waits for a host that has said its last word.
+  func waitForEnd() {
+    guard isRunning else { return }
+    var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
+    if poll(&event, 1, 2000) == 1 { reap() } else { killHost() }
+    readOutput()
+    log.flush(plugin: nil)
+  }
+
+  /// The host ended without an answer.
+  private func ending() -> PluginFailure {
+    let call = self.call
+    endCall()
+    var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
+    guard poll(&event, 1, 2000) == 1 else {
+      killHost()
+      return failure(call, PluginFailure.lostSocket)
+    }
+    return failure(call, PluginFailure.text(ofStatus: reap()))
+  }
+
+  private func failure(
+    _ call: (plugin: String, function: String, subject: String)?, _ reason: String
+  ) -> PluginFailure {
+    var failure = PluginFailure(
+      operation: operation, subject: "the process that hosts plugins", reason: reason)
+    if let call {
+      failure.plugin = call.plugin
+      failure.hook = call.function
+      failure.subject = call.subject.isEmpty ? nil : call.subject
+    }
+    end = failure
+    return failure
+  }
+
+  private func deadline() -> Int? { timeout > 0 ? Self.now() + timeout * 1000 : nil }
+
+  private static func now() -> Int {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
   }
-}
 
-/// `SIGSEGV` for 11.
-private func signalName(_ number: CInt) -> String {
-  let names: [CInt: String] = [
-    SIGSEGV: "SIGSEGV", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGILL: "SIGILL",
-    SIGKILL: "SIGKILL", SIGTERM: "SIGTERM", SIGPIPE: "SIGPIPE", SIGTRAP: "SIGTRAP",
-    SIGALRM: "SIGALRM", SIGSYS: "SIGSYS",
-  ]
-  return names[number] ?? "signal \(number)"
+  /// The next message; `nil` where the host has ended.
+  ///
+  /// - Throws: `PluginFailure` at the deadline; the host has been killed then.
+  private func nextMessage(until deadline: Int?) throws -> PluginMessage? {
+    while true {
+      var events = [socket.number, ended.number].map {
+        pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+      }
+      events += output.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+      let rest = deadline.map { max(0, $0 - Self.now()) } ?? -1
+      // A plugin that prints for ever is one that hangs.
+      if rest == 0 { throw hang() }
+      let count = poll(&events, nfds_t(events.count), CInt(clamping: rest))
+      if count < 0 && errno != EINTR { return nil }
+      if count <= 0 { continue }
+      // The socket first, looked at again after the output: it says whose output it is.
+      if events[0].revents != 0 || poll(&events, 1, 0) == 1 {
+        return try? PluginMessage.receive(from: socket.number)
+      }
+      if events[2...].contains(where: { $0.revents != 0 }) {
+        readOutput()
+      } else if events[1].revents != 0 {
+        return nil
+      }
+    }
+  }
+
+  private func hang() -> PluginFailure {
+    let call = self.call
+    killHost()
+    endCall()
+    return failure(
+      call, "it did not answer within \(timeout) second\(timeout == 1 ? "" : "s"), and was killed")
+  }
+
+  /// Reads what plugins have printed so far, a megabyte at most at a time.
+  private func readOutput() {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1 << 16) { buffer in
+      output.removeAll { descriptor, stream in
+        for _ in 0..<16 {
+          let count = read(descriptor, buffer.baseAddress!, buffer.count)
+          if count > 0 {
+            log.take(buffer[..<count], from: stream, plugin: call?.plugin)
+          } else {
+            if count < 0 && errno == EINTR { continue }
+            let isOver = count == 0
+            if isOver { close(descriptor) }
+            return isOver
+          }
+        }
+        return false
+      }
+    }
+  }
 }

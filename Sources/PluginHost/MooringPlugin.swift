@@ -1,113 +1,113 @@
+import LinuxKernel
 import MountTable
 
-/// What the engine is doing; the argument of a plugin's init and exit.
+/// What the engine is doing when it asks: the argument of a plugin's `init` and `exit`.
 public enum PluginStage: Int32, Sendable {
   case dump = 0
   case preDump = 1
   case restore = 2
-}
 
-/// Where a mount from outside is found at restore.
-public struct ExternalMountSource: Sendable, Hashable {
-  /// A file or directory of the engine's mount namespace.
-  public var path: MountPath
-  public var isFile: Bool
-
-  public init(path: MountPath, isFile: Bool) {
-    self.path = path
-    self.isFile = isFile
+  /// The word that begins a sentence about a failure: `dump`, `pre-dump`, `restore`.
+  public var name: String {
+    switch self {
+    case .dump: "dump"
+    case .preDump: "pre-dump"
+    case .restore: "restore"
+    }
   }
 }
 
-/// A plugin written in Swift, in the process of the engine, with the same questions as those of C.
+/// Whether a plugin takes care of what it was asked for.
+public enum PluginAnswer: Hashable, Sendable {
+  case mine
+  /// `-ENOTSUP` in C: the next plugin is asked.
+  case notMine
+}
+
+/// Where a plugin in Swift finds an external mount at restore.
 ///
-/// Such plugins are asked before those of a folder, in the order given. What a question has no answer to,
-/// the next plugin is asked; an error fails the operation. Paths are as the container sees them,
-/// without the leading dot that the hooks of C have.
+/// Whether it is a file or a directory is not said: the engine looks.
+public enum ExternalMountSource: ~Copyable, Sendable {
+  /// A path of the engine's own mount namespace. The mount that it lies in is cloned from there on
+  /// down, as `mount --bind` does it; the last name may not be a symbolic link.
+  case path(MountPath)
+  /// A detached mount (`open_tree(OPEN_TREE_CLONE)`, `fsmount`), handed over.
+  case mount(Descriptor)
+}
+
+/// A plugin written in Swift, which runs in the process of the engine.
 ///
-/// When not to use it: for a plugin that may crash or hang. Those of a folder run in a process of their own.
+/// Each function answers one question; the defaults answer "not mine". What a function throws fails
+/// the operation, and the sentence names the plugin. Plugins in Swift are asked before those of the
+/// plugin folder, in the order in which they were given.
+///
+/// A plugin that answered `.mine` during a dump is written to the inventory under its name, and a
+/// restore without a plugin of that name is refused.
 public protocol MooringPlugin: Sendable {
-  /// As messages call it.
+  /// The name in messages and in the inventory.
   var name: String { get }
 
-  /// Before the first question; an error refuses the operation.
-  func start(_ stage: PluginStage) throws
-  /// At the end, whether the operation succeeded or not; not after a `start` that threw.
+  /// Called once before any question; what it throws fails the operation.
+  func initialise(_ stage: PluginStage) throws
+
+  /// Called once at the end, whether or not the operation succeeded; not after an `initialise` that
+  /// threw.
   func finish(_ stage: PluginStage, succeeded: Bool)
 
-  /// DUMP_EXT_MOUNT: whether the mount is this plugin's. `id` is the one of mountinfo, and comes back at
-  /// restore.
-  func dumpExternalMount(at mountPoint: MountPath, id: MountID) throws -> Bool
-  /// RESTORE_EXT_MOUNT: what the mount shows here; `nil` where it is not this plugin's.
-  func restoreExternalMount(at mountPoint: MountPath, id: MountID) throws -> ExternalMountSource?
-  /// DUMP_EXT_LINK: whether the link is this plugin's. `type` is the ARPHRD_* number.
-  func dumpExternalLink(index: Int32, type: Int32, kind: String) throws -> Bool
-  /// DUMP_EXT_FILE: whether the open file is this plugin's.
-  func dumpExternalFile(_ descriptor: CInt, id: Int32) throws -> Bool
-  /// RESTORE_EXT_FILE: a new descriptor, which the engine closes; `nil` where it is not this plugin's.
-  func restoreExternalFile(id: Int32) throws -> CInt?
-  /// DUMP_UNIX_SK: whether the socket is this plugin's.
-  func dumpUnixSocket(_ descriptor: CInt, inode: Int32) throws -> Bool
-  /// RESTORE_UNIX_SK: a new descriptor, which the engine closes; `nil` where it is not this plugin's.
-  func restoreUnixSocket(inode: Int32) throws -> CInt?
+  /// Asked for a mount that neither a file system of the container nor a mapping explains.
+  ///
+  /// - Parameters:
+  ///   - mountPoint: the path in the container.
+  ///   - id: the ID in `/proc/PID/mountinfo`; restore is given the same.
+  func dumpExternalMount(_ mountPoint: MountPath, id: MountID) throws -> PluginAnswer
+
+  /// Says where the mount comes from that was dumped under `id`; `nil` for "not mine".
+  func restoreExternalMount(_ id: MountID, at mountPoint: MountPath) throws -> ExternalMountSource?
+
+  /// Asked for a network link that the engine cannot create.
+  ///
+  /// - Parameters:
+  ///   - index: the interface index.
+  ///   - type: the `ARPHRD_*` number.
+  ///   - kind: `IFLA_INFO_KIND`, empty where the link has none.
+  func dumpExternalLink(index: Int32, type: Int32, kind: String) throws -> PluginAnswer
+
+  /// Asked once for each open file of a kind that the engine does not know. The descriptor is the
+  /// engine's, valid during the call.
+  func dumpFile(_ descriptor: CInt, id: UInt32) throws -> PluginAnswer
+
+  /// Opens the file that was dumped under `id`; `nil` for "not mine".
+  func restoreFile(_ id: UInt32) throws -> Descriptor?
+
+  /// Asked for a unix socket whose peer is outside the container.
+  func dumpUnixSocket(_ descriptor: CInt, inode: UInt32) throws -> PluginAnswer
+
+  /// Makes the socket that was dumped under `inode`; `nil` for "not mine".
+  func restoreUnixSocket(inode: UInt32) throws -> Descriptor?
 }
 
 extension MooringPlugin {
-  public func start(_ stage: PluginStage) throws {}
+  public func initialise(_ stage: PluginStage) throws {}
+
   public func finish(_ stage: PluginStage, succeeded: Bool) {}
-  public func dumpExternalMount(at mountPoint: MountPath, id: MountID) throws -> Bool { false }
+
+  public func dumpExternalMount(_ mountPoint: MountPath, id: MountID) throws -> PluginAnswer {
+    .notMine
+  }
+
   public func restoreExternalMount(
-    at mountPoint: MountPath, id: MountID
+    _ id: MountID, at mountPoint: MountPath
   ) throws -> ExternalMountSource? { nil }
-  public func dumpExternalLink(index: Int32, type: Int32, kind: String) throws -> Bool { false }
-  public func dumpExternalFile(_ descriptor: CInt, id: Int32) throws -> Bool { false }
-  public func restoreExternalFile(id: Int32) throws -> CInt? { nil }
-  public func dumpUnixSocket(_ descriptor: CInt, inode: Int32) throws -> Bool { false }
-  public func restoreUnixSocket(inode: Int32) throws -> CInt? { nil }
-}
 
-/// Why plugins could not be loaded or gave no good answer: a sentence that names plugin and hook.
-public struct PluginFailure: Error, Hashable, Sendable, CustomStringConvertible {
-  public var description: String
-  /// Whether a plugin that the images need is not there: nothing has been changed then.
-  public var isMissingPlugin = false
-
-  public init(_ description: String, isMissingPlugin: Bool = false) {
-    self.description = description
-    self.isMissingPlugin = isMissingPlugin
-  }
-}
-
-/// The hooks of CRIU's plugin interface, by number.
-public enum PluginHook: Int, CaseIterable, Sendable {
-  case dumpUnixSocket = 0
-  case restoreUnixSocket, dumpExternalFile, restoreExternalFile
-  case dumpExternalMount, restoreExternalMount, dumpExternalLink, handleDeviceMemory
-  case updateMemoryMap, resumeDevicesLate, pauseDevices, checkpointDevices, postForking
-  case restoreInit, dumpDevicesLate
-
-  /// The name in `criu-plugin.h`, without its prefix.
-  public var name: String {
-    [
-      "DUMP_UNIX_SK", "RESTORE_UNIX_SK", "DUMP_EXT_FILE", "RESTORE_EXT_FILE", "DUMP_EXT_MOUNT",
-      "RESTORE_EXT_MOUNT", "DUMP_EXT_LINK", "HANDLE_DEVICE_VMA", "UPDATE_VMA_MAP",
-      "RESUME_DEVICES_LATE", "PAUSE_DEVICES", "CHECKPOINT_DEVICES", "POST_FORKING",
-      "RESTORE_INIT", "DUMP_DEVICES_LATE",
-    ][rawValue]
+  public func dumpExternalLink(index: Int32, type: Int32, kind: String) throws -> PluginAnswer {
+    .notMine
   }
 
-  /// Whether this engine calls it: those of memory and devices belong to processes.
-  public var isCalled: Bool { rawValue <= 6 || self == .restoreInit }
-}
+  public func dumpFile(_ descriptor: CInt, id: UInt32) throws -> PluginAnswer { .notMine }
 
-/// What a plugin says of itself.
-public struct PluginDescription: Hashable, Sendable, Codable {
-  /// The file in the folder.
-  public var file: String
-  public var name: String
-  /// Of the first generation, without a descriptor.
-  public var isLegacy: Bool
-  /// `0.2.0`
-  public var version: String
-  public var hooks: [String]
+  public func restoreFile(_ id: UInt32) throws -> Descriptor? { nil }
+
+  public func dumpUnixSocket(_ descriptor: CInt, inode: UInt32) throws -> PluginAnswer { .notMine }
+
+  public func restoreUnixSocket(inode: UInt32) throws -> Descriptor? { nil }
 }

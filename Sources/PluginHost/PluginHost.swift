@@ -4,203 +4,231 @@ import LinuxKernel
 import MountTable
 import SystemPackage
 
-/// The process in which the plugins of a folder live: loaded, started, asked and ended there, so that
-/// their globals agree, and a plugin that crashes takes nothing else along.
+/// The process that loads plugins and calls them: forked by the engine, single-threaded, so that a
+/// counter which `init` sets is read by the hooks and by `exit`.
 ///
-/// Single-threaded, forked from the engine, which it talks to over a socket. When the engine goes away,
-/// the plugins' exit is told of a failure. For a restore it has a private copy of the engine's mount
-/// namespace.
-struct PluginHost {
-  let socket: CInt
-  let folder: PluginFolder
-  let stage: PluginStage
-  let reserved: [MountPath]
-  let timeout: Int
+/// It runs after `fork` and never returns: every way out is `_exit`.
+final class PluginHost {
+  let settings: HostSettings
   var plugins: [LoadedPlugin] = []
   var place: TemporaryPlace?
+  private let pid = getpid()
+  private var namesSent = 0
+  /// The exit status of a host that can no longer talk to the engine.
+  static let lostSocketStatus: CInt = 121
 
-  /// A plugin in this process.
-  struct LoadedPlugin {
-    var file: String
-    var plugin: mooring_plugin
-    var isStarted = false
+  init(_ settings: HostSettings) { self.settings = settings }
 
-    var name: String { plugin.name.map { String(cString: $0) } ?? String(file.dropLast(3)) }
-    /// As messages call it.
-    var title: String { "\(name).so" == file ? "plugin \(file)" : "plugin \(file) (\(name))" }
-
-    func hook(_ hook: PluginHook) -> UnsafeMutableRawPointer? {
-      var hooks = plugin.hooks
-      return withUnsafeBytes(of: &hooks) {
-        $0.load(
-          fromByteOffset: hook.rawValue * MemoryLayout<UnsafeMutableRawPointer?>.stride,
-          as: UnsafeMutableRawPointer?.self)
+  static func run(_ settings: HostSettings, inheriting descriptors: [CInt]) -> Never {
+    let host = PluginHost(settings)
+    do {
+      try settings.prepareProcess(descriptors)
+      while let request = try PluginMessage.receive(from: HostDescriptor.socket) {
+        host.answer(request)
       }
+    } catch {
+      host.sayNo(error)
+      mooring_exit(lostSocketStatus)
     }
+    // The engine is gone.
+    host.end(result: -1)
   }
 
-  /// Serves until told to finish, and ends the process.
-  mutating func run(imageDirectory: CInt, inventory: [String]?, logLevel: UInt32) {
-    _ = setsid()
-    // A plugin is code of somebody else: it gets signals and descriptors as a new program would.
-    for number in CInt(1)..<32 { signal(number, SIG_DFL) }
-    var none = sigset_t()
-    sigemptyset(&none)
-    sigprocmask(SIG_SETMASK, &none, nil)
-    keepOnly(imageDirectory)
-    PluginServices.start(
-      socket: socket, imageDirectory: imageDirectory, inventory: inventory, logLevel: logLevel)
-    while let request = try? HostMessage.receive(from: socket) {
-      // The engine measures the time too; this is for one that has gone away.
-      mooring_end_after(UInt32(timeout + 5))
-      if request.kind == .finish {
-        finish(request.numbers[0])
-        reply(HostMessage(.answer))
-        mooring_exit(0)
-      }
-      do {
-        reply(try answer(request))
-      } catch {
-        reply(HostMessage(.failure, text: "\(error)"))
-      }
-      for descriptor in request.descriptors { close(descriptor) }
-      mooring_end_after(0)
-    }
-    mooring_end_after(UInt32(timeout + 5))
-    finish(-1)
-    mooring_exit(1)
-  }
-
-  private func keepOnly(_ imageDirectory: CInt) {
-    let null = open("/dev/null", O_RDONLY)
-    if null >= 0 { dup2(null, 0) }
-    var next: UInt32 = 3
-    for kept in Set([socket, imageDirectory]).filter({ $0 > 2 }).sorted() {
-      if UInt32(kept) > next { _ = mooring_close_range(next, UInt32(kept) - 1, 0) }
-      next = UInt32(kept) + 1
-    }
-    _ = mooring_close_range(next, UInt32.max, 0)
-  }
-
-  private func reply(_ message: HostMessage) {
-    do { try message.send(over: socket) } catch { mooring_exit(1) }
-    for descriptor in message.descriptors { close(descriptor) }
-  }
-
-  private mutating func answer(_ request: HostMessage) throws -> HostMessage {
+  private func answer(_ request: PluginMessage) {
+    defer { for descriptor in request.descriptors { close(descriptor) } }
     switch request.kind {
-    case .load:
-      try load()
-      return HostMessage(.answer)
-    case .list:
-      try openAll()
-      return HostMessage(.answer, text: list())
-    case .missing:
-      return HostMessage(.answer, text: PluginServices.missing.joined(separator: "\n"))
-    case .restoreInit:
-      try restoreInit()
-      return HostMessage(.answer)
-    case .dumpMount, .dumpLink, .dumpFile, .dumpSocket: return try dump(request)
-    case .restoreMount: return try restoreMount(request)
-    case .restoreFile, .restoreSocket: return try restoreDescriptor(request)
-    default: throw PluginFailure("the plugin host was asked what it does not know")
+    case .begin, .list:
+      do {
+        try load()
+        if request.kind == .list { return describe() }
+        try begin()
+        try send(PluginMessage(.answer))
+      } catch {
+        sayNo(error)
+        end(result: -1)
+      }
+    case .finish: end(result: CInt(request.number(0)))
+    default:
+      do {
+        let reply = try reply(to: request)
+        defer { for descriptor in reply.descriptors { close(descriptor) } }
+        try send(reply)
+      } catch {
+        sayNo(error)
+      }
     }
   }
 
-  /// Says whose code is about to run: where the process does not come back, the engine can name it.
-  func say(calling plugin: LoadedPlugin) {
-    try? HostMessage(.calling, text: plugin.title).send(over: socket)
-  }
-
-  // MARK: Loading
-
-  private mutating func openAll() throws(PluginFailure) {
-    for file in folder.files {
-      try? HostMessage(.calling, text: "plugin \(file)").send(over: socket)
-      var room = [CChar](repeating: 0, count: 1024)
-      guard let handle = mooring_plugin_open("\(folder.path)/\(file)", &room, room.count) else {
-        let text = String(
-          decoding: room.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        throw PluginFailure("plugin \(file) cannot be loaded: \(text)")
-      }
-      var plugin = mooring_plugin()
-      let problem = Int(mooring_plugin_read(handle, &plugin))
-      let loaded = LoadedPlugin(file: file, plugin: plugin)
-      switch problem {
-      case 0: break
-      case MOORING_PLUGIN_TOO_NEW:
-        throw PluginFailure(
-          "\(loaded.title) is of version \(version(plugin)); this engine knows up to 0.2.0: take an "
-            + "older one")
-      case MOORING_PLUGIN_TOO_MANY_HOOKS:
-        throw PluginFailure(
-          "\(loaded.title) has \(plugin.max_hooks) hooks; this engine knows \(MOORING_PLUGIN_HOOKS): "
-            + "take an older one")
-      default:
-        throw PluginFailure(
-          "plugin \(file) is no plugin: it has neither CR_PLUGIN_DESC nor a function of the first "
-            + "generation; take it out of \(folder.path)")
-      }
-      if plugin.is_legacy {
-        PluginServices.log(
-          2, "plugin \(file) has no descriptor; that form is deprecated: use CR_PLUGIN_REGISTER")
-      }
-      plugins.append(loaded)
+  /// Opens the folder, goes to `/` and, for a restore, into a private mount namespace; then loads
+  /// every object, so that a bad one is refused before any plugin has done anything.
+  private func load() throws {
+    let folder = try PluginFolder.open(settings.folder, operation: settings.operation)
+    let files = try folder.files()
+    try checked(chdir("/") < 0 ? -Int(errno) : 0, "chdir", "/")
+    if settings.stage == .restore {
+      var settings = settings
+      settings.reserved.append(folder.realPath)
+      place = try settings.enterPrivateMounts()
     }
-  }
-
-  private mutating func load() throws {
-    if stage == .restore { place = try TemporaryPlace.make(reserved, folder.path) }
-    try openAll()
-    for index in plugins.indices {
-      say(calling: plugins[index])
-      let result = withUnsafePointer(to: plugins[index].plugin) {
-        mooring_plugin_init($0, stage.rawValue)
+    var known: [PluginFile.Identity: String] = [:]
+    for file in files {
+      if let other = known[file.identity] {
+        remark(2, "plugin \(file.name) is the same file as \(other), and is not loaded again")
+        continue
       }
-      guard result == 0 else {
-        throw PluginFailure("\(plugins[index].title): init returned \(returned(result))")
-      }
-      plugins[index].isStarted = true
+      known[file.identity] = file.name
+      plugins.append(
+        try calling(file.name, "loading") {
+          try LoadedPlugin.load(file, operation: settings.operation)
+        })
     }
+    remarkOnNames()
   }
 
-  private func restoreInit() throws(PluginFailure) {
+  private func remarkOnNames() {
+    var files: [String: String] = [:]
     for plugin in plugins {
-      guard let hook = plugin.hook(.restoreInit) else { continue }
-      say(calling: plugin)
-      let result = mooring_hook_none(hook)
-      if result < 0 && result != -ENOTSUP {
-        throw PluginFailure("\(plugin.title): RESTORE_INIT returned \(returned(result))")
+      if let other = files.updateValue(plugin.file, forKey: plugin.name) {
+        remark(2, "the plugins \(other) and \(plugin.file) have one name, \"\(plugin.name)\"")
+      }
+      if plugin.functions.is_legacy {
+        remark(
+          2,
+          "plugin \(plugin.file) has functions in place of a descriptor, a form that is deprecated; "
+            + "use CR_PLUGIN_REGISTER of criu-plugin.h")
       }
     }
   }
 
-  private func finish(_ result: Int32) {
-    for plugin in plugins where plugin.isStarted {
-      say(calling: plugin)
-      withUnsafePointer(to: plugin.plugin) { mooring_plugin_exit($0, stage.rawValue, result) }
+  /// `init` of every plugin, the inventory, then RESTORE_INIT.
+  private func begin() throws {
+    guard let stage = settings.stage else { return }
+    for index in plugins.indices {
+      let result = calling(plugins[index].file, "init") {
+        mooring_plugin_init(&plugins[index].functions, stage.rawValue)
+      }
+      guard result == 0 else { throw failure(plugins[index], "init", "", result) }
+      plugins[index].isInitialised = true
+    }
+    guard stage == .restore else { return }
+    let missing = (0..<mooring_inventory_required_count()).compactMap {
+      mooring_inventory_required($0).map { String(cString: $0) }
+    }
+    if let failure = PluginFailure.missing(missing, folder: settings.folder) { throw failure }
+    for plugin in plugins where plugin.has(.restoreInit) {
+      var functions = plugin.functions
+      let result = calling(plugin.file, "\(PluginHook.restoreInit)") {
+        mooring_hook_restore_init(&functions)
+      }
+      if result < 0 && result != -ENOTSUP {
+        throw failure(plugin, "\(PluginHook.restoreInit)", "", result)
+      }
     }
   }
 
-  /// `file TAB name TAB legacy TAB version TAB hook,hook` a line.
-  private func list() -> String {
-    plugins.map { plugin in
-      let hooks = PluginHook.allCases.filter { plugin.hook($0) != nil }.map(\.name)
-      return [
-        plugin.file, plugin.name, plugin.plugin.is_legacy ? "1" : "0", version(plugin.plugin),
-        hooks.joined(separator: ","),
-      ].joined(separator: "\t")
-    }.joined(separator: "\n")
+  private func describe() {
+    for description in plugins.map(\.description) {
+      let hooks = description.hooks.map { String($0.rawValue) }.joined(separator: " ")
+      try? send(
+        PluginMessage(
+          .answer,
+          texts: [
+            description.name, description.file, description.generation.rawValue,
+            String(description.versionNumber), hooks,
+          ]))
+    }
+    end(result: 0)
   }
 
-  private func version(_ plugin: mooring_plugin) -> String {
-    "\(plugin.version >> 16).\(plugin.version >> 8 & 0xFF).\(plugin.version & 0xFF)"
+  /// `exit` of every plugin whose `init` did not fail, and the end of the process. The objects are
+  /// unloaded, which runs their destructors.
+  func end(result: CInt) -> Never {
+    for index in plugins.indices where plugins[index].isInitialised {
+      plugins[index].isInitialised = false
+      calling(plugins[index].file, "exit") {
+        mooring_plugin_exit(&plugins[index].functions, settings.stage?.rawValue ?? 0, result)
+      }
+    }
+    for plugin in plugins { calling(plugin.file, "unloading") { plugin.unload() } }
+    place?.takeDown()
+    try? send(PluginMessage(.finished))
+    mooring_exit(0)
+  }
+
+  /// Announces a call, so that the engine knows whom to name if nothing comes back.
+  func calling<Result, Failure: Error>(
+    _ plugin: String, _ function: String, _ subject: String = "",
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try? send(PluginMessage(.calling, texts: [plugin, function, subject]))
+    defer {
+      // A plugin forked, and its child came back.
+      if getpid() != pid { mooring_exit(1) }
+      fflush(nil)
+      waitUntilOutputIsRead()
+      sendNames()
+    }
+    return try body()
+  }
+
+  /// What a plugin printed must be read before another one prints.
+  private func waitUntilOutputIsRead() {
+    guard mooring_unread(1) > 0 || mooring_unread(2) > 0 else { return }
+    try? send(PluginMessage(.printed))
+    _ = try? PluginMessage.receive(from: HostDescriptor.socket)
+  }
+
+  private func sendNames() {
+    while namesSent < mooring_inventory_added_count() {
+      let name = mooring_inventory_added(namesSent).map { String(cString: $0) } ?? ""
+      try? send(PluginMessage(.inventory, texts: [name]))
+      namesSent += 1
+    }
+  }
+
+  func failure(
+    _ plugin: LoadedPlugin, _ function: String, _ subject: String, _ result: CInt
+  ) -> PluginFailure {
+    failure(plugin, function, subject, "it returned \(PluginFailure.text(ofResult: result))")
+  }
+
+  func failure(
+    _ plugin: LoadedPlugin, _ function: String, _ subject: String, _ reason: String
+  ) -> PluginFailure {
+    PluginFailure(
+      operation: settings.operation, plugin: plugin.file, hook: function,
+      subject: subject.isEmpty ? nil : subject, reason: reason)
+  }
+
+  func send(_ message: PluginMessage) throws(SystemCallFailure) {
+    try message.send(over: HostDescriptor.socket)
+  }
+
+  func remark(_ level: Int, _ text: String) {
+    try? send(PluginMessage(.remark, texts: [String(level), text]))
+  }
+
+  private func sayNo(_ error: any Error) {
+    let failure =
+      error as? PluginFailure
+      ?? PluginFailure(
+        operation: settings.operation, subject: "the process that hosts plugins",
+        reason: "\(error)")
+    try? send(failure.message)
   }
 }
 
-/// A hook's result as a person reads it.
-func returned(_ result: Int32) -> String {
-  guard result < 0, result > -4096 else { return "\(result)" }
-  let failure = Errno(rawValue: -result)
-  return result == -1 ? "-1" : "-\(failure.symbol) (\(failure.text))"
+extension PluginFailure {
+  /// The images need plugins that nobody has taken off the list.
+  static func missing(_ names: [String], folder: String?) -> PluginFailure? {
+    guard !names.isEmpty else { return nil }
+    let list = names.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+    var failure = PluginFailure(
+      operation: "restore",
+      subject: "the images need the plugin\(names.count == 1 ? "" : "s") \(list)",
+      reason: (folder.map { "no plugin in \($0) is it" } ?? "no plugin folder is given")
+        + "; put it there, or name the folder with -L")
+    failure.isMissingPlugin = true
+    return failure
+  }
 }

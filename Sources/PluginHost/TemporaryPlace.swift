@@ -2,110 +2,124 @@ import CMooring
 import Glibc
 import LinuxKernel
 import MountTable
-import RestorePlan
 import SystemPackage
 
-/// Where plugins mount before `pivot_root`: a tmpfs over a directory of the host's private copy of the
-/// mount namespace.
-struct TemporaryPlace {
-  let path: String
-  /// The root of the tmpfs.
-  let directory: CInt
-  /// Its mount.
-  let mount: Int
+/// Where plugins mount at restore: a memory file system over a directory that is empty, in a private
+/// copy of the host's mount namespace.
+///
+/// Plugins print its path into small buffers, hence a short one. The directory is an empty one so
+/// that nothing is hidden that a plugin could want to bind: what plugins bind is known to them alone.
+struct TemporaryPlace: ~Copyable {
+  let path: MountPath
+  /// The root of the memory file system; what is looked up below it does not depend on what plugins
+  /// mount elsewhere.
+  let root: Descriptor
+  private var count = 0
 
-  /// Directories that are hardly anybody's source of a mount. The first that is there and empty serves.
-  private static let candidates = [
-    "/mnt", "/media", "/srv", "/opt", "/lost+found", "/sys/kernel/debug", "/sys/kernel/config",
-    "/sys/kernel/tracing", "/sys/fs/pstore", "/sys/fs/fuse/connections", "/sys/kernel/security",
-    "/proc/sys/fs/binfmt_misc", "/sys/fs/bpf", "/boot", "/home",
+  /// In order of preference. The last two exist in every procfs and are empty for ever.
+  static let candidates: [MountPath] = [
+    "/mnt", "/media", "/srv", "/opt", "/var/empty", "/var/opt", "/var/tmp", "/proc/tty/ldisc",
+    "/proc/fs/nfsd",
   ]
 
-  /// Enters a private copy of the mount namespace, at its root, and makes the place.
+  /// Mounts the memory file system, in the calling process's own mount namespace.
   ///
-  /// What the engine's namespace mounts later is still seen; what plugins mount here is not seen there.
-  static func make(
-    _ reserved: [MountPath], _ folder: String
-  ) throws -> TemporaryPlace {
-    do {
-      try NamespaceCalls.unshare([.mount])
-      try checked(
-        mooring_mount(nil, "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil), "mount",
-        "/ (make everything a slave)")
-      try checked(chdir("/") < 0 ? -Int(errno) : 0, "chdir", "/")
-      let kept = reserved + [MountPath(folder)]
-      guard let path = candidates.first(where: { isFree($0, kept) }) else {
-        throw PluginFailure(
-          "no empty directory serves plugins as a temporary place; make one: mkdir -p /mnt")
-      }
-      let tmpfs = try MountCalls.create(
-        NewFileSystem(type: "tmpfs", source: "mooring", parameters: ["mode=755"], flags: []))
-      let place = try Descriptor.open(path, flags: openPath | O_DIRECTORY)
-      try MountCalls.attach(tmpfs.number, at: place.number)
-      let mount = try checked(mooring_mount_id(tmpfs.number), "statx", path)
-      return TemporaryPlace(path: path, directory: tmpfs.release(), mount: mount)
-    } catch let failure as SystemCallFailure {
-      throw PluginFailure("the plugins get no mount namespace of their own: \(failure)")
+  /// - Parameter reserved: paths without symbolic links that must stay visible.
+  static func make(reserved: [MountPath], operation: String) throws -> TemporaryPlace {
+    guard
+      let path = TemporaryPlace.candidates.first(where: { candidate in
+        !reserved.contains { candidate.contains($0) } && TemporaryPlace.isEmptyDirectory(candidate)
+      })
+    else {
+      let tried = TemporaryPlace.candidates.map(\.description).joined(separator: ", ")
+      throw PluginFailure(
+        operation: operation, subject: "a temporary place for the mounts of plugins",
+        reason: "no empty directory among \(tried); make one of them")
     }
+    let result = withPath(path.bytes) {
+      mooring_mount("mooring-plugins", $0, "tmpfs", UInt(MS_NOSUID | MS_NODEV), "mode=0755")
+    }
+    try checked(result, "mount", "a tmpfs on \(path)")
+    return TemporaryPlace(path, try Descriptor.open(path.bytes, flags: openPath | O_DIRECTORY))
   }
 
-  private static func isFree(_ path: String, _ kept: [MountPath]) -> Bool {
-    let place = MountPath(path)
-    guard !kept.contains(where: { place.contains($0) || $0.contains(place) && !$0.isRoot }) else {
-      return false
-    }
-    guard let directory = opendir(path) else { return false }
-    defer { closedir(directory) }
-    var count = 0
-    while readdir(directory) != nil { count += 1 }
-    return count == 2  // "." and ".."
+  private init(_ path: MountPath, _ root: consuming Descriptor) {
+    self.path = path
+    self.root = root
   }
 
-  /// What is at a name: nothing, a file or directory that somebody made, or a mount.
-  enum Found {
-    case nothing, plain
-    case mount(isFile: Bool)
+  /// A path that does not exist yet, and its last name. Each is used once: nothing needs to be
+  /// cleared away.
+  mutating func next() -> (path: MountPath, name: String) {
+    count += 1
+    let name = String(count)
+    return (path.appending(Array(name.utf8)), name)
   }
 
-  func look(at name: [UInt8]) throws(SystemCallFailure) -> Found {
-    let opened: Descriptor
-    do {
-      opened = try Descriptor.open(name, below: directory, flags: openPath | O_NOFOLLOW)
-    } catch {
-      if error.errno == .noSuchFileOrDirectory { return .nothing }
-      throw error
-    }
-    let id = try checked(mooring_mount_id(opened.number), "statx", quoted(name))
-    if id == mount { return .plain }
-    var status = stat()
-    try checked(fstat(opened.number, &status) < 0 ? -Int(errno) : 0, "fstat", quoted(name))
-    return .mount(isFile: status.st_mode & S_IFMT != S_IFDIR)
+  private static func isEmptyDirectory(_ path: MountPath) -> Bool {
+    guard
+      let directory = try? Descriptor.open(path.bytes, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    else { return false }
+    // Some parent may be a link; and what looks empty under autofs is not.
+    guard linkTarget("/proc/self/fd/\(directory.number)") == path.bytes,
+      !mooring_is_autofs(directory.number),
+      let stream = fdopendir(directory.release())
+    else { return false }
+    defer { closedir(stream) }
+    var names = 0
+    while readdir(stream) != nil { names += 1 }
+    return names == 2
+  }
+}
+
+/// What lies at a name of the temporary place.
+enum PlaceContent: Equatable {
+  case nothing
+  /// Made, and nothing mounted on it.
+  case mountPoint
+  case mount(isFile: Bool, uniqueID: UInt64)
+}
+
+extension TemporaryPlace {
+  func content(_ name: String) throws -> PlaceContent {
+    var found = mooring_place()
+    let result = mooring_look_at(root.number, name, &found)
+    if result == -Int(ENOENT) { return .nothing }
+    try checked(result, "statx", "\(path)/\(name)")
+    guard found.is_mount_root else { return .mountPoint }
+    return .mount(
+      isFile: found.mode & S_IFMT != S_IFDIR, uniqueID: found.unique_mount_id)
   }
 
-  func makeMountPoint(_ name: [UInt8], isFile: Bool) throws(SystemCallFailure) {
-    let made = withPath(name) {
-      isFile ? mknodat(directory, $0, S_IFREG | 0o644, 0) : mkdirat(directory, $0, 0o755)
-    }
-    try checked(made < 0 ? -Int(errno) : 0, isFile ? "mknodat" : "mkdirat", quoted(name))
+  func makeMountPoint(_ name: String, isFile: Bool) throws {
+    let made =
+      isFile
+      ? openat(root.number, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+      : mkdirat(root.number, name, 0o700)
+    try checked(made < 0 ? -Int(errno) : 0, isFile ? "open" : "mkdir", "\(path)/\(name)")
+    if isFile { close(made) }
   }
 
-  /// A detached clone of the mount at a name, which is taken away. (Cloning from a mount that has many
-  /// children costs time in proportion to them.)
-  func take(_ name: [UInt8]) throws(SystemCallFailure) -> Descriptor {
-    let mount = try Descriptor.open(name, below: directory, flags: openPath | O_NOFOLLOW)
-    let clone = try MountCalls.cloneTree([], below: mount.number)
-    clear(name)
-    return clone
+  /// The mount at a name, detached; without what may be mounted below it.
+  func clone(_ name: String) throws(SystemCallFailure) -> Descriptor {
+    try MountCalls.cloneTree(Array(name.utf8), below: root.number)
   }
 
-  /// Takes away what is at a name, mounts first.
-  func clear(_ name: [UInt8]) {
-    let path = Array(path.utf8) + [0x2F] + name
-    for _ in 0..<64 {
-      if withPath(path, { mooring_umount2($0, CInt(MNT_DETACH) | 8) }) < 0 { break }
-    }
-    _ = withPath(name) { name in
-      unlinkat(directory, name, 0) == 0 ? 0 : unlinkat(directory, name, AT_REMOVEDIR)
-    }
+  /// Whether anything is mounted below a mount; `false` where the kernel cannot say.
+  func hasMountsBelow(_ uniqueID: UInt64) -> Bool {
+    guard uniqueID != 0 else { return false }
+    // From this ID on: what is mounted on a mount is nearly always younger than it.
+    var request = mooring_mnt_id_req(
+      size: 24, spare: 0, mnt_id: uniqueID, param: uniqueID, mnt_ns_id: 0)
+    var first: UInt64 = 0
+    return mooring_listmount(&request, &first, 1) > 0
+  }
+
+  /// Takes off the place with everything that plugins mounted in it, in one call: one by one they cost
+  /// a hundred microseconds each. They would go with the namespace, but what a plugin has started may
+  /// keep that alive.
+  func takeDown() {
+    // 8 is UMOUNT_NOFOLLOW, 2 MNT_DETACH.
+    _ = withPath(path.bytes) { mooring_umount2($0, 8 | 2) }
   }
 }

@@ -55,15 +55,6 @@ for kind in $at_restore; do
   expect_same_host
 done
 
-for kind in exit-crash exit-hang; do
-  test_case "a plugin at restore: $kind"
-  remember_host "$root"
-  MOORING_MISBEHAVE=$kind restore_detached -L "$folder" --plugin-timeout 1
-  expect_error_has misbehave
-  end_holder
-  expect_same_host
-done
-
 # From here on without plugins: a tree that takes a while.
 make_tree --binds 500 --tmpfs 200 --contents
 test_case "dump"

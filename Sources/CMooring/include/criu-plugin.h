@@ -1,17 +1,17 @@
 /*
- * The interface between a checkpoint engine and its plugins: CRIU's, as Mooring offers it.
+ * What a plugin and the engine that loads it agree on: the plugin interface of CRIU, version 0.2.0.
  *
- * A plugin is a shared object with a descriptor, which CR_PLUGIN_REGISTER defines, and hooks, which
- * CR_PLUGIN_REGISTER_HOOK writes into it when the object is loaded:
+ * A plugin is a shared object with one descriptor and any number of hooks:
  *
  *	static int init(int stage) { return 0; }
  *	static void fini(int stage, int ret) { }
- *	static int dump_mount(char *mountpoint, int id) { return -ENOTSUP; }
  *	CR_PLUGIN_REGISTER("example", init, fini)
+ *
+ *	static int dump_mount(char *mountpoint, int id) { return -ENOTSUP; }
  *	CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_EXT_MOUNT, dump_mount)
  *
- * A hook that answers -ENOTSUP has no answer, and the next plugin is asked. Anything else is the answer;
- * what is negative fails the operation.
+ * A hook that returns -ENOTSUP passes the question on to the next plugin. Whatever else it returns is
+ * the answer, an error too: then the operation fails and names the plugin.
  */
 #ifndef CRIU_PLUGIN_H
 #define CRIU_PLUGIN_H
@@ -21,19 +21,23 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define CRIU_PLUGIN_GEN_VERSION(major, minor, sublevel) (((major) << 16) + ((minor) << 8) + (sublevel))
-#define CRIU_PLUGIN_VERSION_MAJOR 0
-#define CRIU_PLUGIN_VERSION_MINOR 2
+
+#define CRIU_PLUGIN_VERSION_MAJOR    0
+#define CRIU_PLUGIN_VERSION_MINOR    2
 #define CRIU_PLUGIN_VERSION_SUBLEVEL 0
-#define CRIU_PLUGIN_VERSION                                                        \
-	CRIU_PLUGIN_GEN_VERSION(CRIU_PLUGIN_VERSION_MAJOR, CRIU_PLUGIN_VERSION_MINOR, \
-				CRIU_PLUGIN_VERSION_SUBLEVEL)
-/* What the engine gives a plugin of the first generation, which has no descriptor. */
+
+#define CRIU_PLUGIN_VERSION                                                   \
+	CRIU_PLUGIN_GEN_VERSION(CRIU_PLUGIN_VERSION_MAJOR,                    \
+				CRIU_PLUGIN_VERSION_MINOR, CRIU_PLUGIN_VERSION_SUBLEVEL)
+
+/* What the engine fills in for an object of functions without a descriptor (see the end). */
 #define CRIU_PLUGIN_VERSION_OLD CRIU_PLUGIN_GEN_VERSION(0, 1, 0)
 
 /* What the engine is doing: the argument of init and exit. */
@@ -46,8 +50,8 @@ enum {
 };
 
 /*
- * Mooring calls the hooks of mounts, links, files and sockets, and RESTORE_INIT. Those that belong to
- * the memory and devices of processes may be in a descriptor; nobody calls them.
+ * Hooks 7 to 12 and 14 are about the memory and the devices of processes. Mooring accepts them in a
+ * descriptor and never calls them.
  */
 enum {
 	CR_PLUGIN_HOOK__DUMP_UNIX_SK = 0,
@@ -66,35 +70,45 @@ enum {
 	CR_PLUGIN_HOOK__RESTORE_INIT = 13,
 	CR_PLUGIN_HOOK__DUMP_DEVICES_LATE = 14,
 
-	CR_PLUGIN_HOOK__MAX
+	CR_PLUGIN_HOOK__MAX,
 };
 
-/* One pointer type a hook, so that a function of another shape does not compile. */
-#define DECLARE_PLUGIN_HOOK_ARGS(hook, ...) typedef int(__##hook##_t)(__VA_ARGS__)
+/* The type of a hook's function; CR_PLUGIN_REGISTER_HOOK checks against it. */
+#define DECLARE_PLUGIN_HOOK_ARGS(hook, ...) typedef int(hook##_fn)(__VA_ARGS__)
 
-/* A unix socket whose peer is outside; id is its inode. Restore returns a new descriptor. */
+/*
+ * A unix socket whose peer is outside: fd is a duplicate, id the socket's inode. Restore returns a new
+ * descriptor.
+ */
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__DUMP_UNIX_SK, int fd, int id);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__RESTORE_UNIX_SK, int id);
+
 /*
- * An open file of a kind the engine does not know; id is the engine's, one for each open file. Restore
- * returns a new descriptor; with *retry_needed set it is asked again.
+ * An open file of a kind that the engine does not know; id is the engine's number for it. Restore
+ * returns a new descriptor, or 0 or more with *retry_needed set: "ask me again later".
  */
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__DUMP_EXT_FILE, int fd, int id);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, int id, bool *retry_needed);
+
 /*
- * A mount from outside. mountpoint is where it is in the container, with a leading dot ("./data"); id is
- * its number in /proc/PID/mountinfo. Restore gets the same id: it makes mountpoint, a path that does not
- * exist yet, as a file or a directory, mounts there what it finds below old_root, and writes 1 for a
- * file or 0 for a directory to *is_file. is_file may be null where the engine made the mount point.
+ * A mount that comes from outside. mountpoint is its path in the container with a dot in front
+ * ("./data"), id its number in /proc/PID/mountinfo; 0 says "mine".
+ *
+ * Restore gets that id again. It makes mountpoint, a path that does not exist yet, as a file or a
+ * directory; mounts there what it finds below old_root; and writes to *is_file whether it made a file
+ * (1) or a directory (0).
  */
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__DUMP_EXT_MOUNT, char *mountpoint, int id);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__RESTORE_EXT_MOUNT, int id, char *mountpoint, char *old_root,
 			 int *is_file);
-/* A link the engine cannot save: interface index, ARPHRD_* number, kind ("" for none). */
+
+/*
+ * A network link that the engine cannot create: its index, its ARPHRD_* number, its kind ("" where it
+ * has none).
+ */
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__DUMP_EXT_LINK, int index, int type, char *kind);
 
-/* Devices and memory of processes. */
-DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__HANDLE_DEVICE_VMA, int fd, const struct stat *stat);
+DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__HANDLE_DEVICE_VMA, int fd, const struct stat *status);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__UPDATE_VMA_MAP, const char *path, const uint64_t addr,
 			 const uint64_t old_pgoff, uint64_t *new_pgoff, int *plugin_fd);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__RESUME_DEVICES_LATE, int pid);
@@ -103,14 +117,15 @@ DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, int pid);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__POST_FORKING, void);
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__DUMP_DEVICES_LATE, int id);
 
-/* After every plugin's init, at restore. */
+/* At restore, when every plugin has been initialised. */
 DECLARE_PLUGIN_HOOK_ARGS(CR_PLUGIN_HOOK__RESTORE_INIT, void);
 
+/* The descriptor. The engine accepts a table of fewer hooks than its own, and refuses a longer one. */
 typedef struct {
 	const char *name;
-	/* Non-zero refuses: the operation fails. */
+	/* Another value than 0 refuses: the operation fails, and exit is not called. May be null. */
 	int (*init)(int stage);
-	/* ret is non-zero where the operation failed. Not called after an init that refused. */
+	/* ret is 0 where the operation succeeded. May be null. */
 	void (*exit)(int stage, int ret);
 	unsigned int version;
 	unsigned int max_hooks;
@@ -119,29 +134,35 @@ typedef struct {
 
 extern cr_plugin_desc_t CR_PLUGIN_DESC;
 
-/* The declarations at the end let a semicolon follow, and nothing. */
-#define CR_PLUGIN_REGISTER(plugin_name, plugin_init, plugin_exit) \
-	cr_plugin_desc_t CR_PLUGIN_DESC = {                       \
-		plugin_name,                                      \
-		plugin_init,                                      \
-		plugin_exit,                                      \
-		CRIU_PLUGIN_VERSION,                              \
-		CR_PLUGIN_HOOK__MAX,                              \
-		{ NULL },                                         \
-	};                                                        \
-	extern cr_plugin_desc_t CR_PLUGIN_DESC;
+/*
+ * The macros below may be followed by a semicolon. ISO C knows no empty declaration, so the complaint
+ * about it is switched off where the first one is used.
+ */
+#define CR_PLUGIN_SEMICOLON_MAY_FOLLOW _Pragma("GCC diagnostic ignored \"-Wpedantic\"")
 
+#define CR_PLUGIN_REGISTER(plugin_name, plugin_init, plugin_exit)                   \
+	CR_PLUGIN_SEMICOLON_MAY_FOLLOW                                              \
+	cr_plugin_desc_t CR_PLUGIN_DESC = {                                         \
+		plugin_name, plugin_init,	  plugin_exit, CRIU_PLUGIN_VERSION, \
+		CR_PLUGIN_HOOK__MAX, { NULL },                                      \
+	};
+
+/* A plugin that only has hooks. */
 #define CR_PLUGIN_REGISTER_DUMMY(plugin_name) CR_PLUGIN_REGISTER(plugin_name, NULL, NULL)
 
-#define CR_PLUGIN_REGISTER_HOOK(hook, function)                                                    \
-	static void __attribute__((constructor)) cr_plugin_register_hook_##function(void)         \
-	{                                                                                          \
-		__##hook##_t *typed = function;                                                    \
-		CR_PLUGIN_DESC.hooks[hook] = (void *)typed;                                        \
-	}                                                                                          \
-	extern cr_plugin_desc_t CR_PLUGIN_DESC;
+/* The variable in between has the hook's type, so that a function of another one is a warning. */
+#define CR_PLUGIN_REGISTER_HOOK(hook, function)                                             \
+	CR_PLUGIN_SEMICOLON_MAY_FOLLOW                                                      \
+	static void __attribute__((constructor)) cr_plugin_register_hook_##function(void) \
+	{                                                                                   \
+		hook##_fn *typed = function;                                                \
+		CR_PLUGIN_DESC.hooks[hook] = (void *)typed;                                 \
+	}
 
-/* The first generation: no descriptor, but functions of these types under these names. */
+/*
+ * The first generation, still loaded, with a warning: no descriptor, but functions of these types under
+ * the name of the type without its _t.
+ */
 typedef int(cr_plugin_init_t)(void);
 typedef void(cr_plugin_fini_t)(void);
 typedef int(cr_plugin_dump_unix_sk_t)(int fd, int id);
@@ -151,7 +172,7 @@ typedef int(cr_plugin_restore_file_t)(int id);
 typedef int(cr_plugin_dump_ext_mount_t)(char *mountpoint, int id);
 typedef int(cr_plugin_restore_ext_mount_t)(int id, char *mountpoint, char *old_root, int *is_file);
 typedef int(cr_plugin_dump_ext_link_t)(int index, int type, char *kind);
-typedef int(cr_plugin_handle_device_vma_t)(int fd, const struct stat *stat);
+typedef int(cr_plugin_handle_device_vma_t)(int fd, const struct stat *status);
 typedef int(cr_plugin_update_vma_map_t)(const char *path, const uint64_t addr, const uint64_t old_pgoff,
 					uint64_t *new_pgoff, int *plugin_fd);
 typedef int(cr_plugin_resume_devices_late_t)(int pid);
@@ -161,15 +182,17 @@ typedef int(cr_plugin_post_forking_t)(void);
 typedef int(cr_plugin_restore_init_t)(void);
 typedef int(cr_plugin_dump_devices_late_t)(int id);
 
-/* What the engine offers. */
+/* What the engine offers to plugins. */
 
-/* The folder of images, open; not for closing. */
+/* The folder of the images: an open directory descriptor, which stays the engine's. */
 extern int criu_get_image_dir(void);
-/* At dump: the images need the plugin of this name. */
+
+/* At dump: the images cannot be restored without the plugin of this name. 0, or -1. */
 extern int add_inventory_plugin(const char *name);
+
 /*
- * At restore, from init: whether the images need this plugin, and that it is here. A plugin that they
- * need and nobody asks for fails the restore. n is the length of name with its NUL.
+ * At restore, from init: whether the images need the plugin of this name (n bytes at most), which is
+ * then settled. A name that nobody settles fails the restore. Always true for images that do not say.
  */
 extern bool check_and_remove_inventory_plugin(const char *name, size_t n);
 
