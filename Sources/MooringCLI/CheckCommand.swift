@@ -6,9 +6,15 @@ struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
     abstract: "Say what this kernel and these privileges allow, and what that costs.",
-    discussion: "Exit status 1 where nothing could be restored here.")
+    discussion: """
+      Each line is an ability that was tried out just now, in a process of its own: yes, or no \
+      with what stands in the way and what is lost. The last two lines are limits. What is tried are \
+      the calls of a restore; a restore itself wants root.
 
-  @Flag(help: "Print JSON.") var json = false
+      Exit status: 0; 1 where nothing can be restored here.
+      """)
+
+  @Flag(help: "Print JSON on standard output.") var json = false
 
   private struct Result: Encodable {
     var abilities: [KernelAbility]

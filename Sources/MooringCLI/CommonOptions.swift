@@ -7,14 +7,19 @@ import RestorePlan
 
 /// `-v`, `-o`.
 struct LogOptions: ParsableArguments {
-  @Flag(name: .customShort("v"), help: "Say more; -v4 or -vvvv says everything.")
+  @Flag(
+    name: .customShort("v"), help: "Say more; -vv says everything, and -v0 to -v4 name a level.")
   var verbose: Int
 
   @Option(
-    help: "0 messages only, 1 errors, 2 warnings and notes, 3 information, 4 everything.")
+    help: ArgumentHelp(
+      "0 messages only, 1 errors, 2 warnings and notes (the default), 3 information, 4 everything.",
+      valueName: "level"))
   var verbosity: Int?
 
-  @Option(name: [.customShort("o"), .long], help: "Log into this file.")
+  @Option(
+    name: [.customShort("o"), .long],
+    help: ArgumentHelp("Append the log to this file.", valueName: "file"))
   var logFile: String?
 
   func validate() throws {
@@ -55,8 +60,10 @@ struct PluginFolderOptions: ParsableArguments {
   @Option(
     name: [.customShort("L"), .long],
     help: ArgumentHelp(
-      "The folder of plugins.",
-      discussion: "Else CRIU_LIBS_DIR, else \(standardFolder) where that is there.",
+      "The folder of plugins (*.so).",
+      discussion:
+        "Where it is not given: that in the environment as CRIU_LIBS_DIR, else "
+        + "\(standardFolder) if that is there, else none.",
       valueName: "dir"))
   var libdir: String?
 
@@ -86,29 +93,37 @@ struct MountMappingOptions: ParsableArguments {
     help: ArgumentHelp(
       "What comes from outside; may be repeated.",
       discussion: """
-        At dump: 'mnt[/path]:KEY' names the mount at /path; 'mnt[]' finds mounts in the engine's own \
-        namespace, with m after a colon those with a master there too, with s those that share with \
-        it; 'dev[MAJOR/MINOR]:KEY' names a file system by its device. At restore: \
-        'mnt[KEY]:/host/path' and 'dev[KEY]:/dev/path' say what stands for KEY here, \
-        'mnt[/path]:/host/path' where the mount at /path comes from. In paths, \\ooo \
-        stands for a byte in octal.
+        When looking and at dump:
+          'mnt[/path]:KEY'        the mount at /path, called KEY
+          'mnt[]'                 what mooring's own mounts show too
+          'mnt[]:m' 'mnt[]:s'     also with a master, with peers there
+          'dev[MAJOR/MINOR]:KEY'  the file system on a device
+        At plan and restore:
+          'mnt[KEY]:/host/path'   what stands for KEY here
+          'mnt[/path]:/host/path' what the mount at /path shows here
+          'dev[KEY]:/dev/path'    the device for KEY
+        KEY is any word. In paths, \\ooo is a byte in octal.
         """, valueName: "mapping"))
   var external: [String] = []
 
   @Option(
-    help: ArgumentHelp("The older spelling of --external 'mnt[KEY]:VALUE'.", valueName: "key:value")
+    help: ArgumentHelp(
+      "The older spelling: /path:KEY at dump, KEY:/host/path at restore; auto for 'mnt[]'.",
+      valueName: "key:value")
   )
   var extMountMap: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "Leave out what is mounted here, and below; may be repeated.", valueName: "path"))
+      "Leave out what is mounted at this path of the container, and on it; may be repeated.",
+      valueName: "path"))
   var skipMnt: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "File systems that may be mounted anew though they are not known; 'all' for each.",
-      valueName: "type,…"))
+      "File systems, separated by commas, that may be mounted anew with their saved source and "
+        + "options, though mooring does not know them; 'all' for each.",
+      valueName: "types"))
   var enableFs: [String] = []
 
   func options(atDump: Bool) throws(OptionError) -> MountOptions {

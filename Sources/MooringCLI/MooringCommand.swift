@@ -13,8 +13,20 @@ struct MooringCommand: ParsableCommand {
       What ties the container to the outside (bind mounts from elsewhere) is moored: a mapping \
       (--external) or a plugin (-L) says what it is when it is saved, and puts it back.
 
+      Example: a container that has /srv/data of the host at /data; 4711 is one of its processes. \
+      Run as root.
+        mooring mounts -t 4711
+        mooring dump -t 4711 -D images --external 'mnt[/data]:data'
+        mooring plan -D images -r rootfs --external 'mnt[data]:/srv/data'
+        mooring restore -D images -r rootfs \\
+            --external 'mnt[data]:/srv/data' -d --pidfile pid
+        mooring verify -D images -t "$(cat pid)"
+
+      Results go to standard output, messages to standard error. Where something stands in the \
+      way, all problems are listed, each with the options that settle it.
+
       Exit status: 0 done; 1 failed; 2 refused before anything was changed; 3 a difference was \
-      found; 64 usage; 125 the engine failed where a COMMAND was given, else COMMAND's own.
+      found; 64 usage; 125 mooring failed where a COMMAND was given, else COMMAND's own.
       """,
     version: "1.0.0",
     subcommands: [

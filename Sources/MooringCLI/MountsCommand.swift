@@ -9,15 +9,40 @@ struct MountsCommand: ParsableCommand {
     abstract: "Show a mount tree, classified: what comes from outside, and what settles it.",
     discussion: """
       Of a running container (-t), of a text in the format of /proc/PID/mountinfo (--file, - for \
-      standard input), or of images (-D).
+      standard input), or of images (-D). Nothing is changed. A text can be looked at without root.
 
-      Example: mooring mounts -t 4711
+      A line for each mount: its path, file system, propagation, flags, and how a restore comes by \
+      it. A number is a mount ID of /proc/PID/mountinfo (column 1) or a peer group.
+        root                 the directory given with -r
+        new                  a file system that is made anew
+        bind of N            a part of what mount N shows
+        external KEY         what --external names for KEY
+        external from PATH   found at PATH of the host (--external 'mnt[]')
+        external by plugin   a plugin answers for it (-L)
+        device KEY           the device that --external names for KEY
+        namespace file (K)   a file of the container's own namespace
+        unsupported          nothing explains it yet: see the problem below
+
+      The problems that a dump would find follow on standard error, each with the options that \
+      settle it. Mappings and plugins are the same as for a dump: try them out here.
+
+      Exit status: 0 (with problems too); 1 where the tree cannot be read or a plugin fails.
+
+      Examples:
+        mooring mounts -t 4711
+        mooring mounts -t 4711 --external 'mnt[/data]:data' -L plugins
+        mooring mounts --file /proc/self/mountinfo
       """)
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("A process of the container.", valueName: "pid"))
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
   var tree: Int32?
 
-  @Option(help: ArgumentHelp("A text in the format of mountinfo.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "A text in the format of mountinfo; - reads standard input.", valueName: "path")
+  )
   var file: String?
 
   @Option(
@@ -28,7 +53,7 @@ struct MountsCommand: ParsableCommand {
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var log: LogOptions
-  @Flag(help: "Print JSON.") var json = false
+  @Flag(help: "Print JSON on standard output.") var json = false
 
   func validate() throws {
     let sources = [tree != nil, file != nil, imagesDir != nil].filter { $0 }

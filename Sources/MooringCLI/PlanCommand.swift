@@ -11,7 +11,9 @@ struct RestoreSourceOptions: ParsableArguments {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("The directory that becomes the root of the container.", valueName: "dir"))
+    help: ArgumentHelp(
+      "The directory that becomes the root of the container: a copy of its root file system.",
+      valueName: "dir"))
   var root: String?
 
   @OptionGroup var plugins: PluginFolderOptions
@@ -29,14 +31,20 @@ struct PlanCommand: ParsableCommand {
     commandName: "plan",
     abstract: "Show what a restore would do, step by step; change nothing.",
     discussion: """
-      No plugin is loaded. #N names a slot in which a step leaves a mount for later ones.
+      Takes the options of a restore. No plugin is loaded: where one would be asked, the plan \
+      says so. #N names a slot in which a step leaves a mount for later ones; "mount N" is the \
+      mount ID that the saved container knew.
 
-      Example: mooring plan -D images -r rootfs
+      Exit status: 0; 1 where the images cannot be read; 2 where a restore would be refused, \
+      with all problems listed.
+
+      Example:
+        mooring plan -D images -r rootfs --external 'mnt[data]:/srv/data'
       """)
 
   @OptionGroup var source: RestoreSourceOptions
   @OptionGroup var log: LogOptions
-  @Flag(help: "Print JSON.") var json = false
+  @Flag(help: "Print the plan as JSON.") var json = false
 
   mutating func run() throws {
     let plan = try RestoreOperation(source.options(), log: log.logger()).plan()

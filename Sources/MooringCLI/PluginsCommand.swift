@@ -7,15 +7,24 @@ struct PluginsCommand: ParsableCommand {
     commandName: "plugins",
     abstract: "List the plugins of a folder, and which hooks each has.",
     discussion: """
-      The plugins are loaded in a process of their own, and none is started. Hooks of memory and devices \
-      belong to processes: they may be there, and are never called.
+      A line for each: file, name, version of its interface (or "legacy"), hooks. They are \
+      loaded in a process of their own, in the order in which they are asked, and none is \
+      started.
 
-      Example: mooring plugins -L plugins
+      A dump calls DUMP_EXT_MOUNT; a restore RESTORE_INIT and RESTORE_EXT_MOUNT. Other hooks may \
+      be there; what belongs to memory and devices of processes is never called.
+
+      The folder and each file must belong to root or the caller, and nobody else may write to them.
+
+      Exit status: 0; 1 where there is no folder, or a file in it is no plugin or not to be trusted.
+
+      Example:
+        mooring plugins -L plugins
       """)
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var log: LogOptions
-  @Flag(help: "Print JSON.") var json = false
+  @Flag(help: "Print JSON on standard output.") var json = false
 
   private struct Row: Encodable {
     var file: String

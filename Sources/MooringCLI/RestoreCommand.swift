@@ -6,13 +6,26 @@ struct RestoreCommand: ParsableCommand {
     commandName: "restore",
     abstract: "Build the namespaces from images, verify them, and run COMMAND in them.",
     discussion: """
+      Give a COMMAND, or -d to keep the namespaces in a small process, the holder; end it with a \
+      signal (SIGTERM, SIGKILL), and what it holds is gone. Enter it with nsenter -t PID.
+
+      COMMAND runs in the root of the container with the environment, the privileges, the \
+      resource limits and the cgroup of mooring itself: nothing confines it but the namespaces.
+
       Where anything fails, or the result differs from what was saved, nothing is left behind. \
-      COMMAND's exit status becomes that of mooring (128 + N where signal N ended it); failures of \
-      mooring itself are then 125.
+      The comparison is one of mounts and namespaces; mooring verify holds contents against the \
+      images too.
+
+      Exit status with COMMAND: its own; 128 + N where signal N ended it; 127 where it is not \
+      there, 126 where it cannot be executed; 125 where mooring failed or refused. Without: 0 \
+      done; 1 failed; 2 refused before anything was changed; 3 the result differed.
 
       Examples:
-        mooring restore -D images -r rootfs --external 'mnt[data]:/srv/data' -- /bin/sh
+        mooring restore -D images -r rootfs -- /bin/sh -c 'ls /data'
+        mooring restore -D images -r rootfs \\
+            --external 'mnt[data]:/srv/data' -- /bin/sh
         mooring restore -D images -r rootfs -L plugins -d --pidfile pid
+        nsenter -t "$(cat pid)" -m -u -i -n -p -- /bin/sh
       """)
 
   @OptionGroup var source: RestoreSourceOptions
@@ -23,13 +36,15 @@ struct RestoreCommand: ParsableCommand {
   var restoreDetached = false
 
   @Option(
-    help: ArgumentHelp("Write the PID of the process that holds the namespaces.", valueName: "file")
+    help: ArgumentHelp(
+      "Write the PID of the holder, as the caller sees it, once all is verified.", valueName: "file"
+    )
   )
   var pidfile: String?
 
   @Flag(
     name: .customLong("as-pid-1"),
-    help: "COMMAND takes the holder's place instead of being its child.")
+    help: "COMMAND takes the holder's place (PID 1 in a PID namespace) instead of being its child.")
   var asPID1 = false
 
   @Flag(help: "COMMAND is killed when mooring ends.")
@@ -38,7 +53,9 @@ struct RestoreCommand: ParsableCommand {
   @OptionGroup var log: LogOptions
 
   @Argument(
-    parsing: .postTerminator, help: ArgumentHelp("What to run, after --.", valueName: "command"))
+    parsing: .postTerminator,
+    help: ArgumentHelp(
+      "What to run, after --; a path in the container, with arguments.", valueName: "command"))
   var command: [String] = []
 
   func validate() throws {

@@ -7,11 +7,15 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Compare a running container with images; print the difference.",
     discussion: """
-      Compared are the mount tree, the contents of memory file systems, and names and mappings of \
-      namespaces. Lines begin with - for what is missing, + for what is not expected, ~ for what is \
-      different. Exit status 3 where anything differs.
+      Compared are the mount tree, the contents of memory file systems, and names and mappings \
+      of namespaces. Lines begin with - for what is missing, + for what is not expected, ~ for \
+      what is different. Where all is equal, nothing is printed. Not compared are IDs and device \
+      numbers, and of the root and of what came from outside the file system and its contents.
 
-      Example: mooring verify -D images -t 4711
+      Exit status: 0 equal; 1 where the images or the container cannot be read; 3 different.
+
+      Example:
+        mooring verify -D images -t "$(cat pid)"
       """)
 
   @Option(
@@ -19,14 +23,16 @@ struct VerifyCommand: ParsableCommand {
     help: ArgumentHelp("The folder of images.", valueName: "dir"))
   var imagesDir: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("A process of the container.", valueName: "pid"))
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
   var tree: Int32
 
   @Option(
     help: ArgumentHelp("A path that the restore left out; may be repeated.", valueName: "path"))
   var skipMnt: [String] = []
 
-  @Flag(help: "Print JSON.") var json = false
+  @Flag(help: "Print JSON, if all is equal too.") var json = false
 
   private struct Result: Encodable {
     var isEqual: Bool
