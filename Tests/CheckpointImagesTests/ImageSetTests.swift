@@ -142,6 +142,10 @@ import Testing
   @Test func aSetWithoutProcessesHasOneImageOfMounts() throws {
     let temporary = try TemporaryDirectory()
     try temporary.write(try fixture("bind10/mountpoints-10.img"), to: "mountpoints-3.img")
+    #expect(throws: ImageError("inventory.img", .missing)) {
+      try ImageDirectory.open(temporary.path).load()
+    }
+    try temporary.write(try fixture("bind10/inventory.img"), to: "inventory.img")
     let container = try ImageDirectory.open(temporary.path).load()
     #expect(container.namespaceIDs == [.mount: 3])
     #expect(Set(container.namespaces.own.keys) == [.mount])
