@@ -339,7 +339,7 @@ long mooring_mount_id(int fd)
 
 void mooring_keep_memory(void)
 {
-	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most that glibc takes */
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	mallopt(M_TOP_PAD, 16 << 20);
 }

@@ -14,7 +14,6 @@ struct ArchiveWriter: ~Copyable {
 
   private let archive: OpaquePointer
   private let entry: OpaquePointer
-  private let zeros: UnsafeMutableRawPointer
   private static let zeroCount = 1 << 30
 
   /// - Parameter keepsOddNames: whether attributes are written in libarchive's way too, which
@@ -25,13 +24,7 @@ struct ArchiveWriter: ~Copyable {
     guard let archive = archive_write_new(), let entry = archive_entry_new() else {
       throw ContentError([], .archive("out of memory"))
     }
-    let zeros = mmap(
-      nil, Self.zeroCount, PROT_READ, MAP_PRIVATE | CInt(MAP_ANONYMOUS) | CInt(MAP_NORESERVE), -1,
-      0)
-    guard let zeros, zeros != MAP_FAILED else {
-      throw ContentError([], .archive("out of memory"))
-    }
-    let writer = ArchiveWriter(archive: archive, entry: entry, zeros: zeros)
+    let writer = ArchiveWriter(archive: archive, entry: entry)
     try writer.configure(descriptor, keepsOddNames: keepsOddNames)
     return writer
   }
@@ -52,7 +45,6 @@ struct ArchiveWriter: ~Copyable {
   deinit {
     archive_entry_free(entry)
     archive_write_free(archive)
-    munmap(zeros, Self.zeroCount)
   }
 
   /// Whether GNU tar's form of an attribute can hold this name.
@@ -116,6 +108,14 @@ struct ArchiveWriter: ~Copyable {
 
   /// Passes over a hole of the member that was begun last; costs no room, and hardly time.
   func skip(_ count: Int64, _ path: [UInt8]) throws(ContentError) {
+    guard count > 0 else { return }
+    let zeros = mmap(
+      nil, Self.zeroCount, PROT_READ, MAP_PRIVATE | CInt(MAP_ANONYMOUS) | CInt(MAP_NORESERVE), -1,
+      0)
+    guard let zeros, zeros != MAP_FAILED else {
+      throw ContentError(path, .archive("out of memory"))
+    }
+    defer { munmap(zeros, Self.zeroCount) }
     var rest = count
     while rest > 0 {
       let part = min(rest, Int64(Self.zeroCount))

@@ -54,7 +54,10 @@ struct ContentSaving: ~Copyable {
   static func run(
     _ roots: [ContentRoot], to archive: CInt, keepsOddNames: Bool
   ) throws(ContentError) -> ContentSummary {
-    if lseek(archive, 0, SEEK_SET) < 0 || ftruncate(archive, 0) < 0 {
+    // Only where there is something: ext4 takes a truncation for a file that is being replaced, and
+    // writes it to disk when it is closed.
+    let length = lseek(archive, 0, SEEK_END)
+    if lseek(archive, 0, SEEK_SET) < 0 || length > 0 && ftruncate(archive, 0) < 0 {
       let failure = SystemCallFailure("ftruncate", on: "it", Errno(rawValue: errno))
       throw ContentError([], .system(failure))
     }

@@ -6,10 +6,15 @@ import Glibc
 /// ```
 /// kind u8 | index u32 | length u32 | bytes        (numbers as the machine has them)
 /// ```
-struct VisitReport {
+///
+/// Kept back until there is enough to be worth waking the parent.
+final class VisitReport {
   private enum Kind: UInt8 { case result, finished, stale, failed }
 
-  let descriptor: CInt
+  private let descriptor: CInt
+  private var pending: [UInt8] = []
+
+  init(descriptor: CInt) { self.descriptor = descriptor }
 
   /// How a visit ended, as the parent sees it.
   enum Outcome {
@@ -26,11 +31,15 @@ struct VisitReport {
   func failed(_ what: String) { send(.failed, 0, Array(what.utf8)) }
 
   private func send(_ kind: Kind, _ index: Int, _ bytes: [UInt8]) {
-    var frame: [UInt8] = [kind.rawValue]
-    withUnsafeBytes(of: UInt32(index)) { frame += $0 }
-    withUnsafeBytes(of: UInt32(bytes.count)) { frame += $0 }
-    frame += bytes
-    frame.withUnsafeBytes { bytes in
+    pending.append(kind.rawValue)
+    withUnsafeBytes(of: UInt32(index)) { pending += $0 }
+    withUnsafeBytes(of: UInt32(bytes.count)) { pending += $0 }
+    pending += bytes
+    if kind != .result || pending.count > 1 << 15 { flush() }
+  }
+
+  private func flush() {
+    pending.withUnsafeBytes { bytes in
       var sent = 0
       while sent < bytes.count {
         let part = write(descriptor, bytes.baseAddress! + sent, bytes.count - sent)
@@ -41,37 +50,47 @@ struct VisitReport {
         }
       }
     }
+    pending.removeAll(keepingCapacity: true)
   }
 
   /// Reads until the child is done.
   static func collect(from descriptor: CInt) -> Outcome {
+    let bytes = everything(from: descriptor)
     var results: [Int: [UInt8]] = [:]
-    while let head = take(9, from: descriptor) {
-      let index = head.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 1, as: UInt32.self) }
-      let length = head.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 5, as: UInt32.self) }
-      guard let kind = Kind(rawValue: head[0]), let bytes = take(Int(length), from: descriptor)
-      else { return .brokeOff }
+    var position = 0
+    func number() -> Int {
+      defer { position += 4 }
+      return bytes.withUnsafeBytes {
+        Int($0.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+      }
+    }
+    while position + 9 <= bytes.count, let kind = Kind(rawValue: bytes[position]) {
+      position += 1
+      let index = number()
+      let length = number()
+      guard position + length <= bytes.count else { return .brokeOff }
+      let body = Array(bytes[position..<(position + length)])
+      position += length
       switch kind {
-      case .result: results[Int(index)] = bytes
+      case .result: results[index] = body
       case .finished: return .finished(results)
-      case .stale: return .stale(String(decoding: bytes, as: UTF8.self))
-      case .failed: return .failed(String(decoding: bytes, as: UTF8.self))
+      case .stale: return .stale(String(decoding: body, as: UTF8.self))
+      case .failed: return .failed(String(decoding: body, as: UTF8.self))
       }
     }
     return .brokeOff
   }
 
-  private static func take(_ count: Int, from descriptor: CInt) -> [UInt8]? {
-    let bytes = [UInt8](unsafeUninitializedCapacity: count) { room, filled in
-      while filled < count {
-        let part = read(descriptor, room.baseAddress! + filled, count - filled)
-        if part > 0 {
-          filled += part
-        } else if part == 0 || errno != EINTR {
-          return
-        }
+  private static func everything(from descriptor: CInt) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let part = read(descriptor, &buffer, buffer.count)
+      if part > 0 {
+        bytes += buffer[..<part]
+      } else if part == 0 || errno != EINTR {
+        return bytes
       }
     }
-    return bytes.count == count ? bytes : nil
   }
 }
