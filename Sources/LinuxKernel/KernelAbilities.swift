@@ -58,6 +58,10 @@ private struct KernelProbe {
   var failure: String?
 
   static let descriptions: [(name: String, since: String, cost: String, isRequired: Bool)] = [
+    (
+      "CAP_SYS_ADMIN over the mounts here", "",
+      "a container can be saved where it is one's own, but nothing can be restored: run as root", true
+    ),
     ("namespaces of its own", "", "nothing can be restored", true),
     ("open_tree, move_mount, fsopen", "5.2", "nothing can be restored", true),
     ("mount_setattr", "5.12", "nothing can be restored", true),
@@ -80,6 +84,10 @@ private struct KernelProbe {
       } catch {
         list.append(KernelProbe(failure: "\(error)"))
       }
+    }
+    probe {
+      let root = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+      _ = try MountCalls.cloneTree([], below: root.number)
     }
     probe {
       try NamespaceCalls.unshare(geteuid() == 0 ? [.mount] : [.user, .mount])

@@ -1,3 +1,4 @@
+import PluginHost
 import RestorePlan
 
 /// Why an operation did not succeed, with the exit status that the command gives.
@@ -36,5 +37,29 @@ public struct EngineFailure: Error, Sendable, CustomStringConvertible {
     let count = problems.count == 1 ? "1 problem" : "\(problems.count) problems"
     return EngineFailure(
       .refused, "\(operation): \(count) found, nothing was changed", findings: findings)
+  }
+}
+
+extension EngineFailure {
+  /// An error of another layer, as the operation's.
+  init(_ error: any Error, _ operation: String) {
+    if let failure = error as? EngineFailure {
+      self = failure
+    } else if let failure = error as? PluginFailure {
+      self.init(failure.isMissingPlugin ? .refused : .failed, "\(failure)")
+    } else {
+      self.init(.failed, "\(operation): \(error)")
+    }
+  }
+
+  /// Runs `body`; what it throws becomes an `EngineFailure` that names the operation.
+  static func wrapping<Result>(_ operation: String, _ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let failure as EngineFailure {
+      throw failure
+    } catch {
+      throw EngineFailure(error, operation)
+    }
   }
 }

@@ -70,8 +70,20 @@ struct OutsideMounts {
         .failed,
         "restore: take \(mountPoint) (mount \(id)) from \"\(path)\": \(failure.errno.symbol) "
           + "(\(failure.errno.text))"
-          + (failure.errno == .noSuchFileOrDirectory
-            ? "; make it, or map it elsewhere with --external 'mnt[KEY]:/other/path'" : ""))
+          + hint(failure.errno))
+    }
+  }
+}
+
+extension OutsideMounts {
+  private func hint(_ errno: Errno) -> String {
+    switch errno {
+    case .noSuchFileOrDirectory:
+      "; make it, or map it elsewhere with --external 'mnt[KEY]:/other/path'"
+    case .notPermitted: "; a restore wants CAP_SYS_ADMIN over the mounts here: run it as root"
+    case .invalidArgument:
+      "; the mount there is unbindable: bind it elsewhere, or make it private on the host"
+    default: ""
     }
   }
 }

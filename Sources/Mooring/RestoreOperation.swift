@@ -31,18 +31,6 @@ public struct RestoreOptions: Sendable {
   }
 }
 
-/// Which plugins, and how long they may take.
-public struct PluginOptions: Sendable {
-  /// The folder; `nil` for none.
-  public var folder: String?
-  /// Seconds that one hook may take.
-  public var timeout = 60
-  /// Plugins written in Swift, asked before those of the folder.
-  public var inProcess: [any MooringPlugin] = []
-
-  public init(folder: String? = nil) { self.folder = folder }
-}
-
 /// Restores a container's namespaces: plan, plugins, worker, verification, and the holder.
 ///
 /// Whatever fails, what was made is gone when `run` throws: the worker is dead and its namespaces
