@@ -45,13 +45,23 @@ public struct Verification: Sendable, CustomStringConvertible {
     _ expected: MountTable, _ kinds: [MountKind], _ namespaces: ContainerNamespaces,
     with pid: Int32
   ) throws(ReadFailure) -> Verification {
-    // What the text cannot say matters only for idmapped mounts; that one is idmapped, it does say.
-    let isMapped = expected.mounts.contains { $0.idMapping != nil }
-    let tree = MountTreeComparison(
-      expected: expected, found: try readMountTable(of: pid, completely: isMapped),
-      rules: ComparisonRules(kinds: kinds, of: expected))
-    return Verification(
-      tree: tree, namespaces: differences(namespaces, try readNamespaces(of: pid)))
+    Verification(
+      tree: try compare(expected, ComparisonRules(kinds: kinds, of: expected), with: pid),
+      namespaces: differences(namespaces, try readNamespaces(of: pid)))
+  }
+
+  /// Equal in the eyes of the quick reader is equal; a difference is the careful one's to state. What the
+  /// text does not say matters for idmapped mounts only.
+  private static func compare(
+    _ expected: MountTable, _ rules: ComparisonRules, with pid: Int32
+  ) throws(ReadFailure) -> MountTreeComparison {
+    let isPlain = !expected.mounts.contains { $0.idMapping != nil }
+    if isPlain, let found = readPlainMountTable(of: pid) {
+      let comparison = MountTreeComparison(expected: expected, found: found, rules: rules)
+      if comparison.isEqual { return comparison }
+    }
+    return MountTreeComparison(
+      expected: expected, found: try readMountTable(of: pid), rules: rules)
   }
 
   private static func differences(

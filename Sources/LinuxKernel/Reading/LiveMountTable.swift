@@ -10,15 +10,10 @@ import MountTable
 ///
 /// When not to use it: for one mount or one path. `statx` with `STATX_MNT_ID` asks about a single one.
 ///
-/// - Parameters:
-///   - pid: as `/proc` of the caller numbers it.
-///   - completely: whether to ask `statmount` too; without, unique IDs and the ranges of idmapped mounts
-///     stay unknown.
+/// - Parameter pid: as `/proc` of the caller numbers it.
 /// - Throws: `ReadFailure.processIsChrooted` where the process sees only a part of the namespace.
-public func readMountTable(
-  of pid: Int32, completely: Bool = true
-) throws(ReadFailure) -> MountTable {
-  try ProcessFolder(pid).readMountTable(completely: completely)
+public func readMountTable(of pid: Int32) throws(ReadFailure) -> MountTable {
+  try ProcessFolder(pid).readMountTable()
 }
 
 /// Reads the mount table of the calling thread (`/proc/thread-self`).
@@ -43,7 +38,7 @@ public func readMountTable(descriptor: CInt) throws(ReadFailure) -> MountTable {
 }
 
 extension ProcessFolder {
-  func readMountTable(completely: Bool = true) throws(ReadFailure) -> MountTable {
+  func readMountTable() throws(ReadFailure) -> MountTable {
     let file = try open("mountinfo")
     var text = MountInfoText(capacity: 1 << 16)
     for attempt in 0..<Self.tries {
@@ -59,7 +54,7 @@ extension ProcessFolder {
         if MountTableWatch.hasChanged(file) { continue }
         throw .malformed(error)
       }
-      let outcome = completely ? complete(&mounts) : .textOnly
+      let outcome = complete(&mounts)
       if MountTableWatch.hasChanged(file) { continue }
       switch outcome {
       case .changed: continue
@@ -115,7 +110,7 @@ extension ProcessFolder {
 
 extension MountInfoText {
   /// Reads to the end of the file. The kernel gives 4 KiB of mountinfo a call, whatever the room.
-  fileprivate mutating func fill(
+  mutating func fill(
     from descriptor: CInt, _ name: String
   ) throws(SystemCallFailure) {
     while try checked(read(from: descriptor), "read", "mountinfo of \(name)") > 0 {}

@@ -66,6 +66,11 @@ struct MountInfoText: ~Copyable {
     UnsafeRawBufferPointer(rebasing: memory[Self.mark.utf8CodeUnitCount..<used])
   }
 
+  /// What `PlainMountInfo` makes of the text, which is used up.
+  consuming func plainMounts() -> [Mount]? {
+    PlainMountInfo.mounts(in: .init(rebasing: memory[Self.mark.utf8CodeUnitCount..<used]))
+  }
+
   /// Forgets everything but the mark.
   mutating func clear() { used = Self.mark.utf8CodeUnitCount }
 

@@ -12,6 +12,13 @@ public struct MountTableWatch: ~Copyable {
     file = try ProcessFolder(pid).open("mountinfo")
   }
 
+  /// The mounts as the kernel writes them.
+  func text() throws(SystemCallFailure) -> MountInfoText {
+    var text = MountInfoText(capacity: 1 << 16)
+    try text.fill(from: file.number, "the process")
+    return text
+  }
+
   /// Whether anything changed since the watch was made, or since this was last asked.
   public func hasChanged() -> Bool { Self.hasChanged(file) }
 
