@@ -5,6 +5,8 @@
 public func normalisedOptions(_ options: KernelString, of fileSystem: KernelString)
   -> [KernelString]
 {
+  // The options of cgroup2 are those of the machine.
+  if fileSystem == "cgroup2" { return [] }
   var words: [KernelString] = []
   for word in optionWords(options.bytes) where !word.isEmpty {
     let normal = KernelString(withSizeAsNumber(word))

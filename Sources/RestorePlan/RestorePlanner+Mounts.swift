@@ -107,21 +107,32 @@ extension RestorePlanner {
     }
   }
 
+  /// Who mounts cgroup2 outside of a cgroup namespace sets its options for the whole machine: they have to
+  /// be what they are. `nil` where the host has it mounted nowhere.
+  private func controlGroupOptions() -> [KernelString]? {
+    guard request.namespaces.own[.cgroup] == nil else { return [] }
+    let mount = hostMounts?.table.mounts.first { $0.fileSystem == "cgroup2" }
+    return mount.map { splitOptions($0.superblockOptions) }
+  }
+
+  private func splitOptions(_ options: KernelString) -> [KernelString] {
+    options.bytes.split(separator: 0x2C).map { KernelString(Array($0)) }
+  }
+
   private func newFileSystem(_ mount: Mount, _ kind: MountKind) -> NewFileSystem {
     var source = mount.source
     if case .device(let key) = kind, let path = pathOfDeviceKey[key] {
       source = KernelString(path.bytes)
     }
-    var parameters = mount.superblockOptions.bytes.split(separator: 0x2C).map {
-      KernelString(Array($0))
-    }
+    var parameters = splitOptions(mount.superblockOptions)
     var flags = mount.superblockFlags
     switch mount.fileSystem.description {
     case "tmpfs", "ramfs", "devpts", "proc":
       if let mapping = request.namespaces.mapping {
         parameters = parameters.map { mapping.translatingOwner($0) }
       }
-    case "sysfs", "mqueue", "cgroup", "cgroup2": break
+    case "cgroup2": parameters = controlGroupOptions() ?? parameters
+    case "sysfs", "mqueue", "cgroup": break
     default:
       if case .single = FileSystemKind(mount.fileSystem) {
         // There is one of it: its options are what they are, and asking for other flags is EBUSY.
