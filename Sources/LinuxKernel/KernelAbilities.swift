@@ -60,7 +60,8 @@ private struct KernelProbe {
   static let descriptions: [(name: String, since: String, cost: String, isRequired: Bool)] = [
     (
       "CAP_SYS_ADMIN over the mounts here", "",
-      "a container can be saved where it is one's own, but nothing can be restored: run as root", true
+      "a container can be saved where it is one's own, but nothing can be restored: run as root",
+      true
     ),
     ("namespaces of its own", "", "nothing can be restored", true),
     ("open_tree, move_mount, fsopen", "5.2", "nothing can be restored", true),

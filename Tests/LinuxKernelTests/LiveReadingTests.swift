@@ -37,6 +37,42 @@ struct LiveReadingTests {
     #expect(MountTreeComparison(expected: text, found: kernel).isEqual)
   }
 
+  /// Without what has to be escaped.
+  @Test func thePlainReaderAgrees() throws {
+    let container = try #require(
+      ContainerProcess(
+        """
+        cd /tmp; d=$(mktemp -d); mount -t tmpfs base $d; cd $d; mkdir a b c gone n
+        mount -t tmpfs -o size=64k,mode=700 a a; mount --make-shared a; mount --bind a b
+        mount --make-slave b; mount --make-shared b; mount -t tmpfs c c; mount --make-unbindable c
+        mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime,nodiratime,sync n n; mount -t tmpfs "" n
+        mkdir a/x; mount --bind a/x gone; rmdir a/x
+        """))
+    let plain = try #require(readPlainMountTable(of: container.pid))
+    let careful = try readMountTable(of: container.pid)
+    #expect(plain.mounts.count == careful.mounts.count)
+    for (one, var other) in zip(plain.mounts, careful.mounts) {
+      other.uniqueID = nil
+      #expect(one == other)
+    }
+    #expect(plain.mounts.contains { $0.isRootDeleted && $0.root == "/x" })
+    #expect(plain.mounts.contains { $0.source.isEmpty })
+  }
+
+  @Test func thePlainReaderLeavesTheRestToTheOther() throws {
+    let container = try #require(ContainerProcess(Self.everything))
+    #expect(readPlainMountTable(of: container.pid) == nil)
+    for text in [
+      "1 0 0:1 / / rw - tmpfs x rw", "1 0 0:1 / / rw - tmpfs x\n", "1 0 0:1 / rw - tmpfs x rw\n",
+      "1 0 0:1 / / rw,strange - tmpfs x rw\n", "1 0 0:1 / / rw,idmapped - tmpfs x rw\n",
+      "1 0 0:1 / / rw shared:x - tmpfs x rw\n", "1 0 01 / / rw - tmpfs x rw\n", "\n",
+      "99999999999 0 0:1 / / rw - tmpfs x rw\n", "1 0 0:1 / a rw - tmpfs x rw\n",
+    ] {
+      var bytes = Array(text.utf8)
+      #expect(bytes.withUnsafeMutableBytes { PlainMountInfo.mounts(in: $0) } == nil, "\(text)")
+    }
+  }
+
   @Test func aDeepMountPoint() throws {
     let container = try #require(
       ContainerProcess(
