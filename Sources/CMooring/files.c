@@ -32,12 +32,42 @@ long mooring_renameat2(int from, const char *old_name, int to, const char *new_n
 	return result(renameat2(from, old_name, to, new_name, flags));
 }
 
-/* The path by which kernels before 6.13 reach a name below a descriptor without following it. */
+static int held_proc = -1;
+
+int mooring_hold_proc(void)
+{
+	if (held_proc < 0)
+		held_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return held_proc;
+}
+
+/*
+ * The path by which kernels before 6.13 reach a name below a descriptor without following it. It begins in
+ * the /proc that is held: the one at "/proc" may be a container's, and lead where the container wants.
+ * Goes there; the descriptor that is returned leads back.
+ */
 static long long_way(char *path, size_t room, int directory, const char *name)
 {
-	int length = snprintf(path, room, "/proc/thread-self/fd/%d/%s", directory, name);
+	int length = snprintf(path, room, "thread-self/fd/%d/%s", directory, name), here;
 
-	return length < 0 || (size_t)length >= room ? -ENAMETOOLONG : 0;
+	if (length < 0 || (size_t)length >= room)
+		return -ENAMETOOLONG;
+	here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (here < 0)
+		return -errno;
+	if (fchdir(mooring_hold_proc())) {
+		close(here);
+		return -ENOENT;
+	}
+	return here;
+}
+
+static long way_back(long here, long got)
+{
+	if (fchdir(here))
+		got = -errno;
+	close(here);
+	return got;
 }
 
 enum { PATH_ROOM = 512 };
@@ -53,7 +83,7 @@ long mooring_list_attributes(int directory, const char *name, char *names, size_
 	if (got != -ENOSYS)
 		return got;
 	got = long_way(path, sizeof(path), directory, name);
-	return got < 0 ? got : result(llistxattr(path, names, room));
+	return got < 0 ? got : way_back(got, result(llistxattr(path, names, room)));
 }
 
 long mooring_get_attribute(int directory, const char *name, const char *attribute, void *value,
@@ -70,7 +100,7 @@ long mooring_get_attribute(int directory, const char *name, const char *attribut
 	if (got != -ENOSYS)
 		return got;
 	got = long_way(path, sizeof(path), directory, name);
-	return got < 0 ? got : result(lgetxattr(path, attribute, value, room));
+	return got < 0 ? got : way_back(got, result(lgetxattr(path, attribute, value, room)));
 }
 
 long mooring_set_attribute(int directory, const char *name, const char *attribute, const void *value,
@@ -87,7 +117,7 @@ long mooring_set_attribute(int directory, const char *name, const char *attribut
 	if (set != -ENOSYS)
 		return set;
 	set = long_way(path, sizeof(path), directory, name);
-	return set < 0 ? set : result(lsetxattr(path, attribute, value, size, 0));
+	return set < 0 ? set : way_back(set, result(lsetxattr(path, attribute, value, size, 0)));
 }
 
 long mooring_seek_data(int fd, long offset)

@@ -61,3 +61,17 @@ public func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> 
 
 /// A path for a message: in quotes, escaped.
 public func quoted(_ path: [UInt8]) -> String { "\"\(KernelString(path))\"" }
+
+/// The `/proc` of the namespaces in which the process began. A container's own may lead anywhere.
+public enum HeldProc {
+  /// Opens it; once. Called by whoever is going to enter a container.
+  public static func hold() { _ = mooring_hold_proc() }
+
+  /// Opens what a descriptor refers to anew, with other flags.
+  public static func reopen(
+    _ descriptor: CInt, flags: CInt
+  ) throws(SystemCallFailure) -> Descriptor {
+    try Descriptor.open(
+      Array("thread-self/fd/\(descriptor)".utf8), below: mooring_hold_proc(), flags: flags)
+  }
+}

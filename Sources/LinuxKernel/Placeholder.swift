@@ -38,6 +38,8 @@ struct Placeholder {
     try within(names.dropLast(), root, services) { parent in
       let times = try DirectoryTimes(parent)
       let isTaken = try MountCalls.existing(last, parent.number) != nil
+      // From here to the renaming back the name is that of a file which nobody may take away.
+      if isTaken { try services.willExchange(name) }
       try rename((root.number, name), (parent.number, last), exchanging: isTaken, services)
       let removed = withPath(last) { pointer -> CInt in
         if unlinkat(parent.number, pointer, 0) == 0 { return 0 }

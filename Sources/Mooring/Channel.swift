@@ -8,12 +8,13 @@ struct Message {
   enum Kind: UInt8 {
     // worker → engine
     case mapMe = 1
-    case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, built, held,
+    case forked, ready, willMake, joinOutside, needContent, needIDMapping, rename, willExchange,
+      built, held,
       failed
     // engine → worker
     case go, provide, build, answer, refusal, hold
     // engine → keeper of the journal
-    case keep, undo
+    case keep, keepName, undo
   }
 
   var kind: Kind

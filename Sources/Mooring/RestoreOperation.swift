@@ -147,6 +147,9 @@ public struct RestoreOperation {
           directory: directory, name: Array(message.bytes.dropFirst()),
           message.bytes[0] == 1 ? .file : .directory)
         return Message(.answer)
+      case .willExchange:
+        try journal.forget(message.bytes)
+        return Message(.answer)
       case .joinOutside:
         guard let mount = message.descriptors.first, let number = message.number else { break }
         let owner = Descriptor(owning: mount)

@@ -33,6 +33,12 @@ struct UndoJournal: ~Copyable {
       Message(.willMake, [kind.rawValue] + name, descriptors: [directory]), over: keeper)
   }
 
+  /// Takes an entry off again: the name is about to be somebody else's.
+  func forget(_ name: [UInt8]) throws {
+    guard keeper >= 0 else { return }
+    try Channel.send(Message(.keepName, name), over: keeper)
+  }
+
   private mutating func start() throws {
     let ends = try PacketSocket.pair()
     fflush(nil)
@@ -115,6 +121,7 @@ private struct JournalKeeper {
         else { continue }
         entries.append(
           Entry(directory: common(directory), name: Array(message.bytes.dropFirst()), kind: kind))
+      case .keepName: entries.removeAll { $0.name == message.bytes }
       case .keep: return
       default:
         try? Channel.send(Message(.answer, text: undo().joined(separator: "\n")), over: 0)

@@ -134,6 +134,7 @@ struct Worker {
       willMake: { directory, name, isFile in
         _ = try ask(Message(.willMake, [isFile ? 1 : 0] + name, descriptors: [directory]))
       },
+      willExchange: { name in _ = try ask(Message(.willExchange, name)) },
       userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) },
       renameMountPoint: { one, other, exchanging in
         _ = try ask(

@@ -7,7 +7,7 @@
 /// | root | relative to the nearest external mount (or the namespace root) of the same superblock |
 /// | options | as `normalisedOptions` has them |
 /// | peer groups | who is in one group with whom |
-/// | master | the matching group; one outside of the table equals any other outside |
+/// | master | the matching group; one outside of the table equals any other outside, and for the root and its binds none |
 ///
 /// Not compared: IDs, device numbers, `propagateFrom`; of external mounts, the namespace root and its
 /// binds: type, source, superblock flags and options; roots of cgroup mounts, but relative to each other.
@@ -100,10 +100,14 @@ struct MountComparer {
     if one.isUnbindable != two.isUnbindable {
       check(.unbindable, "\(one.isUnbindable)", "\(two.isUnbindable)")
     }
-    if !groups.match(one.peerGroup, two.peerGroup) {
+    let isOfRoot = isOfRoot(index, one)
+    // What the root shared with the outside, or received from there, it has where its new source has it.
+    let lacksOutside = isOfRoot && one.isPeerGroupOutside && two.peerGroup == nil
+    if !lacksOutside, !groups.match(one.peerGroup, two.peerGroup) {
       check(.peerGroup, text(one.peerGroup), text(two.peerGroup))
     }
-    compareMasters(one, two, &check)
+    let isOutside = one.master.map { !groups.knowsExpected($0) } ?? false
+    if !(isOfRoot && isOutside && two.master == nil) { compareMasters(one, two, &check) }
     list += check.list
     places += Array(repeating: index, count: check.list.count)
   }
@@ -167,6 +171,12 @@ struct MountComparer {
       path = root.parent
     }
     return nil
+  }
+
+  /// Whether the mount is the namespace root, or shows a part of what the root shows.
+  private func isOfRoot(_ index: Int, _ mount: Mount) -> Bool {
+    index == expected.rootIndex
+      || !isExternal[index] && reference(of: mount)?.expected.id == expected.root.id
   }
 
   private func compareMasters(_ one: Mount, _ two: Mount, _ check: inout Changes) {

@@ -107,6 +107,15 @@ extension Classifier {
             ]))
       }
     }
+    for (index, mount) in table.mounts.enumerated()
+    where mount.isRootDeleted && mount.mooring == nil && !result.kinds[index].isExternal
+      && result.kinds[index] != .unsupported
+    {
+      result.findings.append(
+        Finding(
+          "it shows what has been unlinked; the restore makes an empty file or directory in its place",
+          severity: .note, on: mount, cures: ["to keep it, map it: \(mapping(mount))"]))
+    }
     guard let host else { return }
     let outside = table.mounts.indices.filter { index in
       table.mounts[index].peerGroup.map { host.hasGroup($0) } ?? false

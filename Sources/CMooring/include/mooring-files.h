@@ -13,6 +13,8 @@ enum {
 	MOORING_RENAME_NOREPLACE = 1,
 	MOORING_RENAME_EXCHANGE = 2,
 };
+/* Opens /proc, once: whoever enters a container calls it before. The descriptor is not for closing. */
+int mooring_hold_proc(void);
 long mooring_renameat2(int from, const char *old_name, int to, const char *new_name, unsigned flags);
 
 /*

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxKernel
 
 /// What libarchive takes from the C library: the characters of names.
 enum Characters {
@@ -6,7 +7,10 @@ enum Characters {
   ///
   /// The list names libraries to load. Were it first read in the namespaces of a container, the
   /// container would say which; so whoever opens or stages images has it read before.
-  static func load() { _ = loaded }
+  static func load() {
+    _ = loaded
+    HeldProc.hold()
+  }
 
   private static let loaded: Bool = {
     for (to, from) in [("UTF-8", "ANSI_X3.4-1968"), ("ANSI_X3.4-1968", "UTF-8")] {

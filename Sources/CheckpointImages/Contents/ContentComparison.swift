@@ -137,8 +137,7 @@ struct ContentComparison: ~Copyable {
         if isDirectory {
           try enter(root, [])
         } else if isFile {
-          parent = try Descriptor.open(
-            "/proc/thread-self/fd/\(root.descriptor)", flags: O_RDONLY | O_NONBLOCK)
+          parent = try HeldProc.reopen(root.descriptor, flags: O_RDONLY | O_NONBLOCK)
           parentKey = []
           if let number = parent?.number { parentNumber = number }
         }

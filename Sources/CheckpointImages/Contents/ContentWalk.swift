@@ -95,7 +95,7 @@ enum ContentWalk {
       return
     }
     let readable = try attempt(path) { () throws(SystemCallFailure) in
-      try Descriptor.open("/proc/thread-self/fd/\(descriptor)", flags: O_RDONLY | O_NONBLOCK)
+      try HeldProc.reopen(descriptor, flags: O_RDONLY | O_NONBLOCK)
     }
     _ = try visit(Visit(path: path, descriptor: readable.number, name: nil, status: status))
   }
@@ -132,7 +132,7 @@ extension ContentWalk.Visit {
   func openData() throws(ContentError) -> Descriptor {
     try attempt(path) { () throws(SystemCallFailure) in
       if let name { return try FileCalls.openForReading(name, in: descriptor) }
-      return try Descriptor.open("/proc/thread-self/fd/\(descriptor)", flags: O_RDONLY)
+      return try HeldProc.reopen(descriptor, flags: O_RDONLY)
     }
   }
 }

@@ -30,6 +30,7 @@ import MountTable
 public func visitMounts(
   of pid: Int32, table: MountTable, wanted: [Int], work: (Int, CInt) throws -> [UInt8]
 ) throws(ReadFailure) -> [Int: [UInt8]] {
+  HeldProc.hold()
   let entry = try ContainerEntry(pid)
   var ends: [CInt] = [-1, -1]
   do {
