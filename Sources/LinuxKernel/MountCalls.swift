@@ -161,6 +161,7 @@ public enum MountCalls {
     if flags.contains(.readOnly) { names.append("ro") }
     if flags.contains(.synchronous) { names.append("sync") }
     if flags.contains(.synchronousDirectories) { names.append("dirsync") }
+    if flags.contains(.mandatoryLocks) { names.append("mand") }
     if flags.contains(.lazyTime) { names.append("lazytime") }
     return names
   }

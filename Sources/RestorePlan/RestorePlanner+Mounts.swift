@@ -115,6 +115,13 @@ extension RestorePlanner {
     return mount.map { splitOptions($0.superblockOptions) }
   }
 
+  private func isNoController(_ parameter: KernelString) -> Bool {
+    let words: [KernelString] = [
+      "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods",
+    ]
+    return parameter.bytes.contains(0x3D) || words.contains(parameter)
+  }
+
   private func splitOptions(_ options: KernelString) -> [KernelString] {
     options.bytes.split(separator: 0x2C).map { KernelString(Array($0)) }
   }
@@ -132,7 +139,14 @@ extension RestorePlanner {
         parameters = parameters.map { mapping.translatingOwner($0) }
       }
     case "cgroup2": parameters = controlGroupOptions() ?? parameters
-    case "sysfs", "mqueue", "cgroup": break
+    case "cgroup":
+      // A hierarchy without controllers has to be asked for as such, where it is gone meanwhile.
+      if parameters.contains(where: { $0.bytes.starts(with: "name=".utf8) }),
+        parameters.allSatisfy(isNoController)
+      {
+        parameters.insert("none", at: 0)
+      }
+    case "sysfs", "mqueue": break
     default:
       if case .single = FileSystemKind(mount.fileSystem) {
         // There is one of it: its options are what they are, and asking for other flags is EBUSY.
