@@ -71,7 +71,15 @@ let package = Package(
         "Mooring", "CMooring", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
-    .testTarget(name: "MountTableTests", dependencies: ["MountTable"], swiftSettings: strict),
+    // What test targets share.
+    .target(
+      name: "TestSupport", dependencies: ["MountTable"], path: "Tests/Support/TestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "MountTableTests", dependencies: ["MountTable", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "RestorePlanTests", dependencies: ["RestorePlan", "MountTable", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "CheckpointImagesTests",
       dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinuxKernel"],

@@ -1,4 +1,5 @@
 import MountTable
+import TestSupport
 import Testing
 
 @Suite("Comparing mount trees")

@@ -1,4 +1,5 @@
 import MountTable
+import TestSupport
 import Testing
 
 @Suite("Drawing mount trees")

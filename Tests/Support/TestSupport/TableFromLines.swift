@@ -5,7 +5,7 @@ import MountTable
 /// ```
 /// 2 1 0:5 / /data ro shared=7 master=8 unbindable deleted type=tmpfs source=x size=64k sync
 /// ```
-func table(_ text: String) throws -> MountTable {
+public func table(_ text: String) throws -> MountTable {
   let mounts = text.split(separator: "\n").map { line in
     let words = line.split(separator: " ").map(String.init)
     let device = words[2].split(separator: ":").map { UInt32($0)! }

@@ -1,0 +1,134 @@
+import MountTable
+import RestorePlan
+import TestSupport
+import Testing
+
+@Suite("Classification")
+struct ClassifierTests {
+  /// A root on a disk, a tmpfs, a bind of it, and a directory from outside.
+  static let lines = """
+    1 0 8:1 /srv/root / type=ext4
+    2 1 0:5 / /run
+    3 1 0:5 /lock /lock
+    4 1 8:1 /home/data /data type=ext4
+    5 1 8:1 /srv/root/etc /mnt type=ext4
+    """
+
+  private func classify(
+    _ lines: String = lines, _ external: String..., host: String? = nil,
+    plugin: String? = nil
+  ) throws -> Classification {
+    var options = MountOptions()
+    options.external = try external.map { try ExternalOption(parsing: $0) }
+    return try Classifier(
+      options: options, host: try host.map { try table($0) },
+      askPlugin: { _ in plugin }
+    ).classify(table(lines))
+  }
+
+  @Test func whatNothingExplainsIsAProblemWithItsCure() throws {
+    let found = try classify()
+    #expect(
+      found.kinds == [.namespaceRoot, .newSuperblock, .bind(of: 2), .unsupported, .bind(of: 1)])
+    let problem = try #require(found.problems.first)
+    #expect(found.problems.count == 1)
+    #expect(problem.mount == 4)
+    #expect(problem.cures.contains { $0.contains("--external 'mnt[/data]:KEY'") })
+  }
+
+  @Test func aKeyAndAPluginExplain() throws {
+    #expect(try classify(Self.lines, "mnt[/data]:d").kinds[3] == .externalByKey("d"))
+    let asked = try classify(plugin: "p")
+    #expect(asked.kinds[3] == .externalByPlugin("p"))
+    #expect(asked.problems.isEmpty)
+  }
+
+  @Test func pluginsAreAskedOnceAndOnlyWhereTheyAreNeeded() throws {
+    var asked: [MountID] = []
+    _ = try Classifier(
+      options: MountOptions(),
+      askPlugin: {
+        asked.append($0.id)
+        return nil
+      }
+    ).classify(table(Self.lines))
+    #expect(asked == [4])
+  }
+
+  @Test func theEnginesOwnMountsExplain() throws {
+    let host = "20 10 8:1 / / type=ext4 shared=1"
+    let found = try classify(Self.lines, "mnt[]", host: host)
+    #expect(found.kinds[3] == .externalDetected(path: "/home/data"))
+    // Without the option the cure names it.
+    let cures = try classify(host: host).problems[0].cures
+    #expect(cures.contains { $0.contains("--external 'mnt[]'") })
+  }
+
+  @Test func aMasterOutsideWantsItsLetter() throws {
+    let host = "20 10 8:1 / / type=ext4 shared=7"
+    let lines = """
+      1 0 8:1 /srv/root / type=ext4
+      4 1 8:1 /home/data /data type=ext4 master=7
+      """
+    #expect(try classify(lines, "mnt[]", host: host).kinds[1] == .unsupported)
+    #expect(
+      try classify(lines, "mnt[]:m", host: host).kinds[1] == .externalDetected(path: "/home/data"))
+    let cures = try classify(lines, host: host).problems[0].cures
+    #expect(cures.contains { $0.contains("'mnt[]:m'") })
+  }
+
+  @Test(arguments: [
+    ("mnt[/nowhere]:k", "nothing is mounted"), ("dev[9/9]:k", "no mount of the container"),
+  ])
+  func aMappingThatMatchesNothing(option: String, words: String) throws {
+    let found = try classify(Self.lines, option)
+    #expect(found.problems.contains { $0.message.contains(words) })
+  }
+
+  @Test func allProblemsAtOnce() throws {
+    let lines = (0..<50).map { "\($0 + 10) 1 8:1 /out/\($0) /m\($0) type=ext4" }
+    let found = try classify("1 0 8:1 /srv/root / type=ext4\n" + lines.joined(separator: "\n"))
+    #expect(found.problems.count == 50)
+  }
+
+  @Test func whatHasBeenUnlinkedIsNoted() throws {
+    let found = try classify("1 0 8:1 /r / type=ext4\n2 1 0:5 / /t\n3 1 0:5 /x /y deleted")
+    #expect(found.problems.isEmpty)
+    #expect(found.findings.contains { $0.mount == 3 && $0.severity == .note })
+  }
+}
+
+@Suite("Values of --external")
+struct ExternalOptionTests {
+  @Test(arguments: [
+    ("mnt[/a]:k", ExternalOption.mountAtPath("/a", key: "k")),
+    ("mnt[/a]b]:k", .mountAtPath("/a]b", key: "k")),
+    ("mnt[/a\\012b/]:k", .mountAtPath("/a\nb", key: "k")),
+    ("mnt[k]:/a", .mountForKey("k", path: "/a")),
+    ("mnt[]", .detect(masters: false, sharing: false)),
+    ("mnt[]:ms", .detect(masters: true, sharing: true)),
+    ("dev[8/1]:k", .device(DeviceNumber(major: 8, minor: 1), key: "k")),
+    ("dev[k]:/dev/sda", .deviceForKey("k", path: "/dev/sda")),
+  ])
+  func good(text: String, option: ExternalOption) throws {
+    #expect(try ExternalOption(parsing: text) == option)
+  }
+
+  @Test(arguments: [
+    "", "mnt", "mnt[", "mnt[/a", "mnt[/a]", "mnt[/a]:", "mnt[/a]k", "mnt[]:x", "mnt[k]:a",
+    "mnt[/a/../b]:k", "dev[8]:k", "dev[k]:", "net[1]:k",
+  ])
+  func bad(text: String) { #expect(throws: OptionError.self) { try ExternalOption(parsing: text) } }
+
+  @Test func theOlderSpelling() throws {
+    #expect(
+      try ExternalOption(parsingMap: "/a:/b", atDump: true) == .mountAtPath("/a", key: "/b"))
+    #expect(
+      try ExternalOption(parsingMap: "k:/b", atDump: false) == .mountForKey("k", path: "/b"))
+    #expect(throws: OptionError.self) { try ExternalOption(parsingMap: "k", atDump: true) }
+  }
+}
+
+extension MountID: ExpressibleByIntegerLiteral {
+  public init(integerLiteral value: UInt32) { self.init(value) }
+}
