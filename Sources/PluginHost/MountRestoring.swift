@@ -68,7 +68,12 @@ extension PluginHost {
         2,
         "plugin \(plugin.file) \(question.subject): what it mounted below its mount is left out")
     }
-    return try answer(plugin, isFile, name)
+    do {
+      return try answer(plugin, isFile, name)
+    } catch {
+      // An unbindable mount, above all.
+      throw no(plugin, question, "what it mounted on \(path) cannot be taken over: \(error)")
+    }
   }
 
   /// One call, with buffers of its own; `isFile` is what the plugin wrote, `nil` for nothing.
