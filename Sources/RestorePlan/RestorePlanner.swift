@@ -227,7 +227,7 @@ struct RestorePlanner {
     var stack: [(index: Int, children: [Int], next: Int)] = []
     func sortedChildren(_ index: Int) -> [Int] {
       let children = table.children(of: index)
-      if children.count < 2 { return children }
+      if children.count < 2 || !mayHideEachOther(children) { return children }
       return children.map { ($0, table.mounts[$0].mountPoint.depth) }
         .sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map(\.0)
     }
@@ -242,6 +242,20 @@ struct RestorePlanner {
       } else {
         stack.removeLast()
         finish(top.index)
+      }
+    }
+  }
+
+  /// Whether a mount point of these siblings lies below another. Without that the order of the table is kept.
+  private func mayHideEachOther(_ children: [Int]) -> Bool {
+    let depths = children.map { table.mounts[$0].mountPoint.depth }
+    guard let most = depths.max() else { return false }
+    let shallow = zip(children, depths).filter { $0.1 < most }
+    // Of many that differ it is not asked: putting them in order costs less.
+    if shallow.count > 64 { return true }
+    return shallow.contains { one, depth in
+      zip(children, depths).contains { other, otherDepth in
+        depth < otherDepth && table.mounts[one].mountPoint.contains(table.mounts[other].mountPoint)
       }
     }
   }
