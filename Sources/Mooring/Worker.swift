@@ -17,7 +17,8 @@ struct Worker {
 
   func run(_ channel: borrowing Channel) {
     do {
-      _ = umask(0)
+      let mask = umask(0)
+      defer { _ = umask(mask) }
       try dieWithEngine()
       try makeNamespaces(channel)
       // Once more: a new process does not inherit it, and new credentials take it away.
