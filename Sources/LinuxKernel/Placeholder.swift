@@ -38,8 +38,7 @@ struct Placeholder {
     try within(names.dropLast(), root, services) { parent in
       let times = try DirectoryTimes(parent)
       let isTaken = try MountCalls.existing(last, parent.number) != nil
-      // From here to the renaming back the name is that of a file which nobody may take away.
-      if isTaken { try services.willExchange(name) }
+      if isTaken { try services.willExchange((root.number, name), (parent.number, last)) }
       try rename((root.number, name), (parent.number, last), exchanging: isTaken, services)
       let removed = withPath(last) { pointer -> CInt in
         if unlinkat(parent.number, pointer, 0) == 0 { return 0 }

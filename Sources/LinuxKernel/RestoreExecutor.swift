@@ -16,7 +16,7 @@ public struct ExecutorServices {
   /// Told before a name is made in a directory that outlives the restore: file or directory.
   public var willMake: (_ directory: CInt, _ name: [UInt8], _ isFile: Bool) throws -> Void
   /// Told before a name that `willMake` was told of is exchanged with one that is not the restore's.
-  public var willExchange: (_ name: [UInt8]) throws -> Void
+  public var willExchange: (Name, Name) throws -> Void
   /// A user namespace with this mapping.
   public var userNamespace: (IDMapping) throws -> Descriptor
   /// Renames within a directory from a mount namespace in which nothing is mounted there: the kernel
@@ -27,7 +27,7 @@ public struct ExecutorServices {
     unpack: @escaping (DeviceNumber, CInt) throws -> Void,
     joinOutside: @escaping (MountID, CInt) throws -> Void,
     willMake: @escaping (CInt, [UInt8], Bool) throws -> Void,
-    willExchange: @escaping ([UInt8]) throws -> Void,
+    willExchange: @escaping (Name, Name) throws -> Void,
     userNamespace: @escaping (IDMapping) throws -> Descriptor,
     renameMountPoint: @escaping (Name, Name, Bool) throws -> Void
   ) {

@@ -14,7 +14,7 @@ struct Message {
     // engine → worker
     case go, provide, build, answer, refusal, hold
     // engine → keeper of the journal
-    case keep, keepName, undo
+    case keep, undo
   }
 
   var kind: Kind
@@ -30,6 +30,13 @@ struct Message {
   init(_ kind: Kind, text: String) { self.init(kind, Array(text.utf8.prefix(60_000))) }
 
   var text: String { String(decoding: bytes, as: UTF8.self) }
+
+  /// Two names, with a zero between, each in the directory of its descriptor.
+  func names(_ bytes: ArraySlice<UInt8>) -> (ExecutorServices.Name, ExecutorServices.Name)? {
+    let names = bytes.split(separator: 0, omittingEmptySubsequences: false).map { Array($0) }
+    guard descriptors.count == 2, names.count == 2 else { return nil }
+    return ((descriptors[0], names[0]), (descriptors[1], names[1]))
+  }
 
   /// The number that `bytes` spells.
   var number: Int? { Int(text) }

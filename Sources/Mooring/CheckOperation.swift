@@ -1,4 +1,3 @@
-import Glibc
 import LinuxKernel
 
 public typealias KernelAbility = LinuxKernel.KernelAbility
@@ -12,19 +11,6 @@ public enum CheckOperation {
 
   /// How many files a process may have open, and how many mounts a namespace may have.
   public static func limits() -> (openFiles: UInt, mostMounts: Int?) {
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    return (UInt(limit.rlim_max), mountLimit())
+    (DescriptorLimit().most, mountLimit())
   }
-}
-
-/// `fs.mount-max`; `nil` where it cannot be read.
-func mountLimit() -> Int? {
-  guard let file = try? Descriptor.open("/proc/sys/fs/mount-max", flags: O_RDONLY) else {
-    return nil
-  }
-  var bytes = [UInt8](repeating: 0, count: 32)
-  let count = read(file.number, &bytes, bytes.count)
-  guard count > 0 else { return nil }
-  return Int(String(decoding: bytes[..<count].filter { $0 != 0x0A }, as: UTF8.self))
 }

@@ -51,23 +51,16 @@ struct ContentSaver {
       if let place = table.index(of: kept.mounts[index].id) { placeOf[place] = index }
     }
     guard !placeOf.isEmpty else { return [:] }
-    // The child's own: roots of superblocks of which not all have been visited.
-    var waiting: [DeviceNumber: [ContentRoot]] = [:]
+    // The child's own.
+    var gathering = RootGathering(shown)
     let answers = try visitMounts(of: pid, table: table, wanted: placeOf.keys.sorted()) {
       place, descriptor in
       let index = placeOf[place]!
       let mount = kept.mounts[index]
-      if let archive = archives[mount.device], let roots = shown[mount.device],
-        roots.contains(index)
+      if let archive = archives[mount.device],
+        let roots = gathering.add(index, of: mount.device, mount.root, descriptor)
       {
-        var found = waiting.removeValue(forKey: mount.device) ?? []
-        if found.count + 1 == roots.count {
-          found.append(ContentRoot(path: mount.root, descriptor: descriptor))
-          _ = try ContentArchive.write(roots: found, to: archive)
-        } else {
-          found.append(ContentRoot(path: mount.root, descriptor: dup(descriptor)))
-          waiting[mount.device] = found
-        }
+        _ = try ContentArchive.write(roots: roots, to: archive)
       }
       var status = stat()
       return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR ? [1] : [0]
@@ -78,14 +71,27 @@ struct ContentSaver {
   }
 }
 
-/// Lets the process open as many descriptors as it may: a restore holds one for each mount that
-/// others wait for, a dump one for each archive.
-func raiseDescriptorLimit() {
-  var limit = rlimit()
-  let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-  guard getrlimit(resource, &limit) == 0 else { return }
-  limit.rlim_cur = limit.rlim_max
-  setrlimit(resource, &limit)
+/// The parts of a superblock as they are visited one after the other: what one says of a file (that it has
+/// another name, above all) may concern another.
+struct RootGathering {
+  private let shown: [DeviceNumber: [Int]]
+  private var found: [DeviceNumber: [ContentRoot]] = [:]
+
+  /// - Parameter shown: the mounts that show parts of each superblock.
+  init(_ shown: [DeviceNumber: [Int]]) { self.shown = shown }
+
+  /// Adds what a mount shows, if it is one of those; all roots of the superblock once the last is there.
+  ///
+  /// The last descriptor is the caller's own, the others are copies.
+  mutating func add(
+    _ index: Int, of device: DeviceNumber, _ root: MountPath, _ descriptor: CInt
+  ) -> [ContentRoot]? {
+    guard let indices = shown[device], indices.contains(index) else { return nil }
+    let isLast = found[device, default: []].count + 1 == indices.count
+    found[device, default: []].append(
+      ContentRoot(path: root, descriptor: isLast ? descriptor : dup(descriptor)))
+    return isLast ? found.removeValue(forKey: device) : nil
+  }
 }
 
 extension MountTable {

@@ -88,7 +88,7 @@ public struct DumpOperation {
   private func saveContents(
     _ facts: ContainerFacts, _ classification: Classification, _ writer: borrowing ImageWriter
   ) throws -> [MountID: Bool] {
-    raiseDescriptorLimit()
+    DescriptorLimit().raise()
     var saver = ContentSaver(classification)
     defer { saver.close() }
     for device in saver.devices {

@@ -62,12 +62,10 @@ public struct RestoreOperation {
     let saved = try images.load()
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     var request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
       options: outside.options, root: root, host: try readOwnMountTable(),
-      descriptorLimit: Int(clamping: limit.rlim_max))
+      descriptorLimit: Int(clamping: DescriptorLimit().most))
     request.outside = outside.found
     request.mountLimit = mountLimit()
     return Prepared(saved: saved, plan: request.plan(), root: root)
@@ -96,7 +94,8 @@ public struct RestoreOperation {
     if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
     log.info("\(prepared.plan.expected.mounts.count) mounts, \(prepared.plan.steps.count) steps")
     for step in prepared.plan.steps { log.debug("\(step)") }
-    raiseDescriptorLimit()
+    let callersLimit = DescriptorLimit()
+    callersLimit.raise()
     let images = try ImageDirectory.open(options.images)
     let chain = try EngineFailure.wrapping("restore") {
       try startPlugins(prepared, images.descriptor)
@@ -105,7 +104,8 @@ public struct RestoreOperation {
     do {
       var worker = try WorkerProcess.start(
         Worker(
-          plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command))
+          plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
+          callersLimit: callersLimit))
       do {
         try restore(prepared, images, chain, &worker, &journal)
       } catch {
@@ -148,7 +148,9 @@ public struct RestoreOperation {
           message.bytes[0] == 1 ? .file : .directory)
         return Message(.answer)
       case .willExchange:
-        try journal.forget(message.bytes)
+        guard let (one, other) = message.names(message.bytes[...]) else { break }
+        defer { for descriptor in message.descriptors { _ = close(descriptor) } }
+        try journal.recordExchange(one, with: other)
         return Message(.answer)
       case .joinOutside:
         guard let mount = message.descriptors.first, let number = message.number else { break }
@@ -156,16 +158,11 @@ public struct RestoreOperation {
         try outside.join(owner.number, MountID(UInt32(number)))
         return Message(.answer)
       case .rename:
-        let names = message.bytes.dropFirst().split(
-          separator: 0, omittingEmptySubsequences: false
-        ).map { Array($0) }
-        guard message.descriptors.count == 2, names.count == 2 else { break }
-        let one = Descriptor(owning: message.descriptors[0])
-        let other = Descriptor(owning: message.descriptors[1])
+        guard let (one, other) = message.names(message.bytes.dropFirst()) else { break }
+        defer { for descriptor in message.descriptors { _ = close(descriptor) } }
         try checked(
-          renameNames(
-            (one.number, names[0]), (other.number, names[1]), exchanging: message.bytes[0] == 1),
-          "renameat2", "\(quoted(names[0])) to \(quoted(names[1]))")
+          renameNames(one, other, exchanging: message.bytes[0] == 1), "renameat2",
+          "\(quoted(one.name)) to \(quoted(other.name))")
         return Message(.answer)
       case .needIDMapping:
         guard let mapping = IDMapping(wireText: message.text) else { break }

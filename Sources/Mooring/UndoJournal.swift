@@ -33,10 +33,17 @@ struct UndoJournal: ~Copyable {
       Message(.willMake, [kind.rawValue] + name, descriptors: [directory]), over: keeper)
   }
 
-  /// Takes an entry off again: the name is about to be somebody else's.
-  func forget(_ name: [UInt8]) throws {
-    guard keeper >= 0 else { return }
-    try Channel.send(Message(.keepName, name), over: keeper)
+  /// The file under `name`, recorded before, is about to change places with one that is not ours: undone
+  /// by putting that one back. What is there now is ours.
+  func recordExchange(
+    _ name: (directory: CInt, name: [UInt8]), with other: (directory: CInt, name: [UInt8])
+  ) throws {
+    guard keeper >= 0, let own = FileID(name.name, in: name.directory) else { return }
+    try Channel.send(
+      Message(
+        .willExchange,
+        Array("\(own.device) \(own.inode)".utf8) + [0] + name.name + [0] + other.name,
+        descriptors: [name.directory, other.directory]), over: keeper)
   }
 
   private mutating func start() throws {
@@ -82,17 +89,47 @@ struct UndoJournal: ~Copyable {
   }
 }
 
+/// Which file a name stands for.
+private struct FileID: Hashable {
+  var device: dev_t
+  var inode: ino_t
+
+  /// `nil` where there is no such name. Links are not followed.
+  init?(_ name: [UInt8], in directory: CInt) {
+    var status = stat()
+    guard withPath(name, { fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }) == 0 else {
+      return nil
+    }
+    self.init(status)
+  }
+
+  init(_ status: stat) {
+    device = status.st_dev
+    inode = status.st_ino
+  }
+
+  init?(text: some StringProtocol) {
+    let numbers = text.split(separator: " ").compactMap { UInt(String($0)) }
+    guard numbers.count == 2 else { return nil }
+    device = dev_t(numbers[0])
+    inode = ino_t(numbers[1])
+  }
+}
+
 /// The process that holds the journal.
 private struct JournalKeeper {
   private struct Entry {
     var directory: CInt
     var name: [UInt8]
     var kind: UndoJournal.Kind
+    var exchange: Exchange?
   }
 
-  private struct FileID: Hashable {
-    var device: dev_t
-    var inode: ino_t
+  /// A file of ours that changes places with somebody else's, for a moment.
+  private struct Exchange {
+    var own: FileID
+    var directory: CInt
+    var name: [UInt8]
   }
 
   private var entries: [Entry] = []
@@ -121,7 +158,7 @@ private struct JournalKeeper {
         else { continue }
         entries.append(
           Entry(directory: common(directory), name: Array(message.bytes.dropFirst()), kind: kind))
-      case .keepName: entries.removeAll { $0.name == message.bytes }
+      case .willExchange: noteExchange(message)
       case .keep: return
       default:
         try? Channel.send(Message(.answer, text: undo().joined(separator: "\n")), over: 0)
@@ -135,7 +172,7 @@ private struct JournalKeeper {
   private mutating func common(_ directory: CInt) -> CInt {
     var status = stat()
     guard fstat(directory, &status) == 0 else { return directory }
-    let id = FileID(device: status.st_dev, inode: status.st_ino)
+    let id = FileID(status)
     if let known = directories[id] {
       close(directory)
       return known
@@ -144,12 +181,45 @@ private struct JournalKeeper {
     return directory
   }
 
+  private mutating func noteExchange(_ message: Message) {
+    let parts = message.bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+      Array($0)
+    }
+    guard message.descriptors.count == 2, parts.count == 3,
+      let own = FileID(text: String(decoding: parts[0], as: UTF8.self)),
+      let index = entries.lastIndex(where: { $0.name == parts[1] })
+    else { return }
+    close(message.descriptors[0])
+    entries[index].exchange = Exchange(
+      own: own, directory: common(message.descriptors[1]), name: parts[2])
+  }
+
+  /// Puts back what had to make way. Which of the two stands where tells how far the exchange had come.
+  private func undo(_ exchange: Exchange, _ entry: Entry) {
+    guard let now = FileID(entry.name, in: entry.directory), now != exchange.own else { return }
+    if FileID(exchange.name, in: exchange.directory) == exchange.own {
+      _ = withPath(exchange.name) {
+        unlinkat(exchange.directory, $0, entry.kind == .file ? 0 : AT_REMOVEDIR)
+      }
+    }
+    _ = renameNames(
+      (entry.directory, entry.name), (exchange.directory, exchange.name), exchanging: false)
+  }
+
   private func undo() -> [String] {
     var failures: [String] = []
     for entry in entries.reversed() {
       if entry.kind == .tree {
         removeTree(entry.name, in: entry.directory)
         continue
+      }
+      if let exchange = entry.exchange {
+        undo(exchange, entry)
+        // A name that is not ours still is somebody's file that could not be put back.
+        if FileID(entry.name, in: entry.directory).map({ $0 != exchange.own }) ?? false {
+          failures.append("\(quoted(entry.name)) should be \(quoted(exchange.name)); rename it")
+          continue
+        }
       }
       let result = withPath(entry.name) {
         unlinkat(entry.directory, $0, entry.kind == .file ? 0 : AT_REMOVEDIR)

@@ -116,7 +116,7 @@ public struct VerifyOperation {
     _ images: borrowing ImageDirectory, _ plan: RestorePlan, _ archived: Set<DeviceNumber>,
     _ tree: MountTreeComparison
   ) throws -> [Verification.FileDifference] {
-    raiseDescriptorLimit()
+    DescriptorLimit().raise()
     var partner: [Int: Int] = [:]
     for pair in tree.pairing.pairs { partner[pair.expected] = pair.found }
     var mountsOf: [DeviceNumber: [Int]] = [:]
@@ -124,20 +124,27 @@ public struct VerifyOperation {
     where archived.contains(mount.device) && !mount.isRootDeleted && partner[index] != nil {
       mountsOf[mount.device, default: []].append(index)
     }
-    var archives: [Int: CInt] = [:]
+    var archives: [DeviceNumber: CInt] = [:]
     defer { for descriptor in archives.values { close(descriptor) } }
-    for (device, indices) in mountsOf {
-      guard !comesFromOutside(plan, indices) else { continue }
-      for index in plan.expected.widestRoots(indices) {
-        guard let archive = try images.openContents(of: device) else { continue }
-        archives[partner[index]!] = archive.release()
-      }
+    var shown: [DeviceNumber: [Int]] = [:]
+    var deviceOf: [Int: DeviceNumber] = [:]
+    for (device, indices) in mountsOf where !comesFromOutside(plan, indices) {
+      guard let archive = try images.openContents(of: device) else { continue }
+      archives[device] = archive.release()
+      let roots = plan.expected.widestRoots(indices).map { partner[$0]! }
+      shown[device] = roots
+      for index in roots { deviceOf[index] = device }
     }
+    // The child's own.
+    var gathering = RootGathering(shown)
     let answers = try visitMounts(
-      of: options.pid, table: tree.found, wanted: archives.keys.sorted()
+      of: options.pid, table: tree.found, wanted: deviceOf.keys.sorted()
     ) { index, descriptor in
-      let root = ContentRoot(path: tree.found.mounts[index].root, descriptor: descriptor)
-      let found = try ContentArchive.differences(between: archives[index]!, and: [root])
+      let device = deviceOf[index]!
+      guard
+        let roots = gathering.add(index, of: device, tree.found.mounts[index].root, descriptor)
+      else { return [] }
+      let found = try ContentArchive.differences(between: archives[device]!, and: roots)
       return Array(found.map(\.description).joined(separator: "\0").utf8)
     }
     return answers.keys.sorted().flatMap { index in

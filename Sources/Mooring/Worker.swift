@@ -14,6 +14,7 @@ struct Worker {
   var plan: RestorePlan
   var namespaces: ContainerNamespaces
   var command: HolderCommand
+  var callersLimit: DescriptorLimit
 
   func run(_ channel: borrowing Channel) {
     do {
@@ -38,6 +39,7 @@ struct Worker {
       try? channel.send(Message(.failed, text: "restore: \(error)"))
       mooring_exit(1)
     }
+    callersLimit.putBack()
     Holder(command: command).run()
   }
 
@@ -135,7 +137,12 @@ struct Worker {
       willMake: { directory, name, isFile in
         _ = try ask(Message(.willMake, [isFile ? 1 : 0] + name, descriptors: [directory]))
       },
-      willExchange: { name in _ = try ask(Message(.willExchange, name)) },
+      willExchange: { one, other in
+        _ = try ask(
+          Message(
+            .willExchange, one.name + [0] + other.name,
+            descriptors: [one.directory, other.directory]))
+      },
       userNamespace: { try need(Message(.needIDMapping, text: $0.wireText)) },
       renameMountPoint: { one, other, exchanging in
         _ = try ask(

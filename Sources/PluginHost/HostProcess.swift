@@ -32,7 +32,7 @@ final class HostProcess {
   static func start(
     _ settings: HostSettings, images: CInt?, timeout: Int, log: Logger
   ) throws -> HostProcess {
-    let socket = try HostEnds.ofSocket()
+    let socket = try PacketSocket.pair()
     let output = try HostEnds.ofPipe()
     let errors = try HostEnds.ofPipe()
     let nothing = try Descriptor.open("/dev/null", flags: O_RDONLY)
@@ -51,7 +51,7 @@ final class HostProcess {
       waitpid(child, nil, 0)
     }
     return HostProcess(
-      socket: socket.mine, pid: child,
+      socket: Descriptor(owning: socket.takeMine().release()), pid: child,
       ended: Descriptor(owning: CInt(try checked(pidfd, "pidfd_open", "process \(child)"))),
       output: [
         (output.mine.release(), .standardOutput), (errors.mine.release(), .standardError),

@@ -27,17 +27,6 @@ public enum PluginHook: Int32, CaseIterable, Sendable, CustomStringConvertible {
     case .dumpDevicesLate: "DUMP_DEVICES_LATE"
     }
   }
-
-  /// Whether this engine ever calls the hook. Those that it does not call belong to the memory and
-  /// the devices of processes.
-  public var isCalled: Bool {
-    switch self {
-    case .handleDeviceVMA, .updateVMAMap, .resumeDevicesLate, .pauseDevices, .checkpointDevices,
-      .postForking, .dumpDevicesLate:
-      false
-    default: true
-    }
-  }
 }
 
 /// What a shared object of the plugin folder says of itself.

@@ -119,6 +119,17 @@ extension RestorePlanner {
               "its device has the key \(key), and nothing says which that is here", on: mount,
               cures: ["name it: --external 'dev[\(key)]:/dev/…'"]))
         }
+      case .externalDetected(let path)
+      where request.options.detection == nil && sourceOfPath[mount.mountPoint] == nil:
+        // Images may come from anywhere: they alone do not say what of this host a container sees.
+        findings.append(
+          Finding(
+            "the images say that it comes from \(path) of the host, which nobody here has allowed",
+            on: mount,
+            cures: [
+              "allow what was detected: --external 'mnt[]'",
+              "name its place: --external 'mnt[\(mount.mountPoint)]:\(path)'",
+            ]))
       default: break
       }
       if case .path(let path) = source(of: index) {

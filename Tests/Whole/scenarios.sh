@@ -22,7 +22,15 @@ test_case "process files, with a user namespace"
 make_tree --scenario process-files --pidns --userns
 round_trip
 
-# What no archive holds is said, not lost: restored equal, or refused before anything is written.
+# What has no name any more is not saved, and that is said.
+test_case "deleted-file-with-contents is noted"
+make_tree --scenario deleted-file-with-contents
+expect_status 0 mooring dump -t "$pid" -D images
+expect_error_has unlinked
+end_process "$pid"
+rm -rf images
+
+# Restored equal, or refused before anything is written.
 for name in deleted-file-with-contents no-root-mount; do
   test_case "$name"
   make_tree --scenario "$name"
