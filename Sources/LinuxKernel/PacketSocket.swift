@@ -12,21 +12,38 @@ public struct PacketSocket: ~Copyable {
 
   public init(owning descriptor: CInt) { socket = Descriptor(owning: descriptor) }
 
-  /// Both ends.
-  public struct Pair: ~Copyable {
-    public var mine: PacketSocket
-    public var theirs: PacketSocket
+  /// A child process, and this process's end of a socket to it.
+  public struct Child: ~Copyable {
+    public let pid: pid_t
+    public let socket: PacketSocket
 
-    /// Keeps one end; the other is closed here.
-    public consuming func takeMine() -> PacketSocket { mine }
+    /// The socket alone; the process is reaped by its `pid`.
+    public consuming func takeSocket() -> PacketSocket { socket }
   }
 
-  public static func pair() throws(SystemCallFailure) -> Pair {
+  /// Forks a process that has the other end of a socket. The calling process must have no threads that
+  /// hold locks of the run time.
+  ///
+  /// - Parameters:
+  ///   - subject: what the process is for, for errors.
+  ///   - child: what it does.
+  public static func fork(
+    _ subject: String, child: (consuming PacketSocket) -> Never
+  ) throws(SystemCallFailure) -> Child {
     var ends: [CInt] = [-1, -1]
     let type = CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
     let result = Glibc.socketpair(AF_UNIX, type, 0, &ends)
     try checked(result < 0 ? -Int(errno) : 0, "socketpair", "AF_UNIX")
-    return Pair(mine: PacketSocket(owning: ends[0]), theirs: PacketSocket(owning: ends[1]))
+    let mine = PacketSocket(owning: ends[0])
+    fflush(nil)
+    let pid = mooring_fork()
+    if pid == 0 {
+      close(ends[0])
+      child(PacketSocket(owning: ends[1]))
+    }
+    close(ends[1])
+    try checked(pid, "fork", subject)
+    return Child(pid: pid_t(pid), socket: mine)
   }
 
   /// The descriptor; who takes it closes it.

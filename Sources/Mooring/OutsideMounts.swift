@@ -91,24 +91,22 @@ extension OutsideMounts {
 /// Makes user namespaces for idmapped mounts: a child makes one and waits until it is opened.
 enum UserNamespaceMaker {
   static func make(_ mapping: IDMapping) throws -> Descriptor {
-    let ends = try PacketSocket.pair()
-    let child = try checked(mooring_fork(), "fork", "a process for a user namespace")
-    if child == 0 {
-      _ = close(ends.mine.number)
+    let child = try PacketSocket.fork("a process for a user namespace") { socket in
       let result = mooring_unshare(NamespaceCalls.flag(of: .user))
       try? Channel.send(
-        Message(result < 0 ? .failed : .ready, text: String(-result)), over: ends.theirs.number)
-      _ = try? Channel.receive(from: ends.theirs.number)
+        Message(result < 0 ? .failed : .ready, text: String(-result)), over: socket.number)
+      _ = try? Channel.receive(from: socket.number)
       mooring_exit(0)
     }
     defer {
-      kill(pid_t(child), SIGKILL)
-      _ = waitpid(pid_t(child), nil, 0)
+      kill(child.pid, SIGKILL)
+      _ = waitpid(child.pid, nil, 0)
     }
-    guard let message = try Channel.receive(from: ends.mine.number), message.kind == .ready else {
+    guard let message = try Channel.receive(from: child.socket.number), message.kind == .ready
+    else {
       throw EngineFailure(.failed, "restore: no user namespace could be made for an idmapped mount")
     }
-    try NamespaceCalls.write(mapping, of: pid_t(child))
-    return try Descriptor.open("/proc/\(child)/ns/user", flags: O_RDONLY)
+    try NamespaceCalls.write(mapping, of: child.pid)
+    return try Descriptor.open("/proc/\(child.pid)/ns/user", flags: O_RDONLY)
   }
 }

@@ -47,12 +47,11 @@ struct UndoJournal: ~Copyable {
   }
 
   private mutating func start() throws {
-    let ends = try PacketSocket.pair()
-    fflush(nil)
-    let child = try checked(mooring_fork(), "fork", "the keeper of the journal")
-    if child == 0 { JournalKeeper.run(ends.theirs.number) }
-    pid = pid_t(child)
-    keeper = ends.takeMine().release()
+    let child = try PacketSocket.fork("the keeper of the journal") { socket in
+      JournalKeeper.run(socket.release())
+    }
+    pid = child.pid
+    keeper = child.takeSocket().release()
   }
 
   /// Takes away what was made. A name that is gone, or a directory that somebody has put something
@@ -136,7 +135,7 @@ private struct JournalKeeper {
   /// A descriptor for each directory, however many names are made in it.
   private var directories: [FileID: CInt] = [:]
 
-  static func run(_ socket: CInt) {
+  static func run(_ socket: CInt) -> Never {
     // Out of reach of the terminal, and of what is sent to the engine's group.
     _ = setsid()
     var all = sigset_t()

@@ -16,7 +16,7 @@ struct Worker {
   var command: HolderCommand
   var callersLimit: DescriptorLimit
 
-  func run(_ channel: borrowing Channel) {
+  func run(_ channel: borrowing Channel) -> Never {
     do {
       let mask = umask(0)
       defer { _ = umask(mask) }

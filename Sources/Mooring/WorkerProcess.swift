@@ -17,16 +17,11 @@ struct WorkerProcess: ~Copyable {
   /// The engine becomes the reaper of its descendants: in a new pid namespace the holder is the
   /// worker's child, and the worker ends.
   static func start(_ worker: Worker) throws -> WorkerProcess {
-    let ends = try PacketSocket.pair()
     try checked(
       mooring_prctl(CInt(MOORING_PR_SET_CHILD_SUBREAPER), 1), "prctl", "PR_SET_CHILD_SUBREAPER")
-    fflush(nil)
-    let child = try checked(mooring_fork(), "fork", "the worker")
-    if child == 0 {
-      _ = close(ends.mine.number)
-      worker.run(Channel(PacketSocket(owning: ends.theirs.number)))
-    }
-    return WorkerProcess(channel: Channel(ends.takeMine()), pid: pid_t(child))
+    let child = try PacketSocket.fork("the worker") { socket in worker.run(Channel(socket)) }
+    let pid = child.pid
+    return WorkerProcess(channel: Channel(child.takeSocket()), pid: pid)
   }
 
   private init(channel: consuming Channel, pid: pid_t) {

@@ -6,7 +6,7 @@ import Logging
 /// The engine's side of the plugin host: starts it, asks, listens to what plugins say meanwhile, and
 /// ends it.
 final class HostProcess {
-  private let socket: Descriptor
+  private let socket: PacketSocket
   private let pid: pid_t
   private let ended: Descriptor
   private var output: [(descriptor: CInt, stream: PluginLog.Stream)]
@@ -32,27 +32,25 @@ final class HostProcess {
   static func start(
     _ settings: HostSettings, images: CInt?, timeout: Int, log: Logger
   ) throws -> HostProcess {
-    let socket = try PacketSocket.pair()
     let output = try HostEnds.ofPipe()
     let errors = try HostEnds.ofPipe()
     let nothing = try Descriptor.open("/dev/null", flags: O_RDONLY)
-    fflush(nil)
-    let child = pid_t(try checked(mooring_fork(), "fork", "the process that hosts plugins"))
-    if child == 0 {
+    let child = try PacketSocket.fork("the process that hosts plugins") { socket in
       let inherited = [
-        nothing.number, output.theirs.number, errors.theirs.number, socket.theirs.number,
+        nothing.number, output.theirs.number, errors.theirs.number, socket.release(),
       ]
       PluginHost.run(settings, inheriting: inherited + (images.map { [$0] } ?? []))
     }
-    setpgid(child, child)
-    let pidfd = mooring_pidfd_open(child, 0)
+    let pid = child.pid
+    setpgid(pid, pid)
+    let pidfd = mooring_pidfd_open(pid, 0)
     if pidfd < 0 {
-      kill(child, SIGKILL)
-      waitpid(child, nil, 0)
+      kill(pid, SIGKILL)
+      waitpid(pid, nil, 0)
     }
     return HostProcess(
-      socket: Descriptor(owning: socket.takeMine().release()), pid: child,
-      ended: Descriptor(owning: CInt(try checked(pidfd, "pidfd_open", "process \(child)"))),
+      socket: child.takeSocket(), pid: pid,
+      ended: Descriptor(owning: CInt(try checked(pidfd, "pidfd_open", "process \(pid)"))),
       output: [
         (output.mine.release(), .standardOutput), (errors.mine.release(), .standardError),
       ],
@@ -60,7 +58,7 @@ final class HostProcess {
   }
 
   private init(
-    socket: consuming Descriptor, pid: pid_t, ended: consuming Descriptor,
+    socket: consuming PacketSocket, pid: pid_t, ended: consuming Descriptor,
     output: [(CInt, PluginLog.Stream)], operation: String, timeout: Int, log: PluginLog
   ) {
     self.socket = socket
