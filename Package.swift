@@ -32,16 +32,19 @@ let package = Package(
     .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
     .systemLibrary(
       name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(
+      name: "CLibnl", pkgConfig: "libnl-3.0", providers: [.apt(["libnl-3-dev"])]),
 
     // Pure: no system library, no root.
     .target(name: "MountTable", swiftSettings: strict),
     .target(name: "RestorePlan", dependencies: ["MountTable"], swiftSettings: strict),
+    .target(name: "LinkTable", dependencies: ["RestorePlan"], swiftSettings: strict),
 
     // The edge.
     .target(
       name: "LinuxKernel",
       dependencies: [
-        "MountTable", "RestorePlan", "CMooring", "CLibmount",
+        "MountTable", "RestorePlan", "LinkTable", "CMooring", "CLibmount", "CLibnl",
         .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
     .target(
@@ -53,7 +56,7 @@ let package = Package(
     .target(
       name: "CheckpointImages",
       dependencies: [
-        "MountTable", "RestorePlan", "LinuxKernel", "CMooring", "CLibarchive",
+        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "CMooring", "CLibarchive",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto"],
@@ -62,8 +65,8 @@ let package = Package(
     .target(
       name: "Mooring",
       dependencies: [
-        "MountTable", "RestorePlan", "LinuxKernel", "PluginHost", "CheckpointImages", "CMooring",
-        .product(name: "Logging", package: "swift-log"),
+        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "PluginHost", "CheckpointImages",
+        "CMooring", .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .executableTarget(
       name: "MooringCLI",
@@ -80,13 +83,14 @@ let package = Package(
     .testTarget(
       name: "RestorePlanTests", dependencies: ["RestorePlan", "MountTable", "TestSupport"],
       swiftSettings: strict),
+    .testTarget(name: "LinkTableTests", dependencies: ["LinkTable"], swiftSettings: strict),
     .testTarget(
       name: "CheckpointImagesTests",
-      dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinuxKernel"],
+      dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinkTable", "LinuxKernel"],
       swiftSettings: strict),
     .testTarget(
       name: "LinuxKernelTests",
-      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "LinkTable", "CMooring"],
       swiftSettings: strict),
     .testTarget(
       name: "PluginHostTests",

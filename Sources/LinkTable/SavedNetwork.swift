@@ -1,0 +1,35 @@
+/// What a link is to the engine.
+public enum LinkClass: Hashable, Sendable {
+  /// The engine makes it again.
+  case native
+  /// The kernel makes it with the namespace or with its module: loopback, `sit0`, `gre0`.
+  case madeByKernel
+  /// A plugin's DUMP_EXT_LINK said "mine": the `setup-namespaces` script brings it.
+  case externalByPlugin
+  /// A mapping at dump gave it a key: a mapping at restore, or the script, brings it.
+  case externalByKey(String)
+}
+
+/// One network namespace as it is saved.
+public struct SavedNetwork: Hashable, Sendable {
+  /// The number in the names of its image files; unique in the set.
+  public var id: UInt32
+  /// The inode of the namespace when it was saved: what `NamespaceID.inode` refers to; 0 if unknown.
+  public var inode: UInt64
+  public var table: NetworkTable
+  /// One for each of `table.links`.
+  public var classes: [LinkClass]
+  /// `net[INODE]:KEY` at dump: the namespace itself comes from outside, and nothing in it is saved.
+  public var externalKey: String?
+
+  public init(
+    id: UInt32, inode: UInt64, table: NetworkTable, classes: [LinkClass],
+    externalKey: String? = nil
+  ) {
+    self.id = id
+    self.inode = inode
+    self.table = table
+    self.classes = classes
+    self.externalKey = externalKey
+  }
+}
