@@ -33,6 +33,8 @@ public struct ImageError: Error, Hashable, Sendable, CustomStringConvertible {
     case table(MountTableError)
     /// Several files of which only one may be there: nothing says which one is meant.
     case ambiguous([String])
+    /// The set was made without parts that are wanted.
+    case lacks(SavedParts)
     /// A system call that failed.
     case system(SystemCallFailure)
   }
@@ -72,6 +74,8 @@ public struct ImageError: Error, Hashable, Sendable, CustomStringConvertible {
     case .version(let version): "version \(version) of the image format is not known"
     case .table(let error): "\(error)"
     case .ambiguous(let names): "one of \(names.joined(separator: ", ")), but which is not said"
+    case .lacks(let parts):
+      "the set has no \(parts.words.joined(separator: " and no ")); it was saved without"
     case .system(let failure): "\(failure)"
     }
   }
