@@ -1,4 +1,5 @@
 import Glibc
+import LinkTable
 import LinuxKernel
 import MountTable
 import RestorePlan
@@ -74,6 +75,11 @@ public struct ImageDirectory: ~Copyable, Sendable {
       pluginNames: inventory.hasPluginsEntry
         ? inventory.pluginsEntry.plugins.map { String(decoding: $0, as: UTF8.self) } : nil,
       parts: wanted)
+    if wanted.contains(.links) {
+      container.networks = try networks(
+        container.namespaces, ids[.network], inventory, among: names)
+      ids[.network] = container.networks.first?.id ?? ids[.network]
+    }
     container.namespaceIDs = ids
     guard wanted.contains(.mounts) else { return container }
     for name in names {
@@ -144,6 +150,42 @@ public struct ImageDirectory: ~Copyable, Sendable {
     if !parts.isEmpty { return parts }
     let hasLinks = names.contains { ImageName.number(in: $0, prefix: "netns-") != nil }
     return hasLinks ? [.mounts, .links] : .mounts
+  }
+
+  /// The network of the container first, then the others by number.
+  private func networks(
+    _ namespaces: ContainerNamespaces, _ own: UInt32?, _ inventory: ImageInventoryEntry,
+    among names: [String]
+  ) throws(ImageError) -> [SavedNetwork] {
+    var found: Set<UInt32> = []
+    for name in names {
+      for prefix in ["netns-", "netdev-"] {
+        if let number = ImageName.number(in: name, prefix: prefix) { found.insert(number) }
+      }
+    }
+    // Sets of CRIU may be without: what the container shares with others is not saved.
+    if found.isEmpty && inventory.parts.isEmpty { return [] }
+    guard let own else {
+      guard found.count <= 1 else {
+        throw ImageError(path, .ambiguous(found.sorted().map(ImageName.network)))
+      }
+      return try networks(found.sorted())
+    }
+    guard found.contains(own) else {
+      if namespaces.own[.network] == nil { return [] }
+      throw ImageError(ImageName.network(own), .missing)
+    }
+    return try networks([own] + found.subtracting([own]).sorted())
+  }
+
+  private func networks(_ ids: [UInt32]) throws(ImageError) -> [SavedNetwork] {
+    var networks: [SavedNetwork] = []
+    for id in ids {
+      let images = NetworkImages(id: id, directory: descriptor, isAlone: ids.count == 1)
+      networks.append(try images.read())
+    }
+    try NetworkImageCheck.run(networks)
+    return networks
   }
 
   /// It is written last: a set without it is not complete.

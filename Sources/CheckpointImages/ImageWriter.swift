@@ -63,6 +63,14 @@ public struct ImageWriter: ~Copyable {
       try ImageFiles.write(
         try MountImage.bytes(of: table, file: mounts), to: mounts, in: descriptor)
     }
+    if container.parts.contains(.links) {
+      let networks = NamespaceIDs.numbered(container.networks, ids)
+      try NetworkImageCheck.run(networks)
+      let numbers = NetworkImages.numbers(of: networks)
+      for network in networks {
+        try NetworkImages(id: network.id, directory: descriptor).write(network, numbers)
+      }
+    }
     if own[.user] != nil, let mapping = container.namespaces.mapping {
       try write(
         [NamespaceImages.userNamespace(mapping)], kind: .userNamespace,
