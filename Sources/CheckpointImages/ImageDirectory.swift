@@ -1,5 +1,4 @@
 import Glibc
-import LinkTable
 import LinuxKernel
 import MountTable
 import RestorePlan
@@ -10,7 +9,7 @@ import RestorePlan
 /// in the directory are not followed.
 public struct ImageDirectory: ~Copyable, Sendable {
   private let directory: Descriptor
-  private let path: String
+  let path: String
 
   /// Opens the directory; nothing in it is read yet.
   ///
@@ -150,42 +149,6 @@ public struct ImageDirectory: ~Copyable, Sendable {
     if !parts.isEmpty { return parts }
     let hasLinks = names.contains { ImageName.number(in: $0, prefix: "netns-") != nil }
     return hasLinks ? [.mounts, .links] : .mounts
-  }
-
-  /// The network of the container first, then the others by number.
-  private func networks(
-    _ namespaces: ContainerNamespaces, _ own: UInt32?, _ inventory: ImageInventoryEntry,
-    among names: [String]
-  ) throws(ImageError) -> [SavedNetwork] {
-    var found: Set<UInt32> = []
-    for name in names {
-      for prefix in ["netns-", "netdev-"] {
-        if let number = ImageName.number(in: name, prefix: prefix) { found.insert(number) }
-      }
-    }
-    // Sets of CRIU may be without: what the container shares with others is not saved.
-    if found.isEmpty && inventory.parts.isEmpty { return [] }
-    guard let own else {
-      guard found.count <= 1 else {
-        throw ImageError(path, .ambiguous(found.sorted().map(ImageName.network)))
-      }
-      return try networks(found.sorted())
-    }
-    guard found.contains(own) else {
-      if namespaces.own[.network] == nil { return [] }
-      throw ImageError(ImageName.network(own), .missing)
-    }
-    return try networks([own] + found.subtracting([own]).sorted())
-  }
-
-  private func networks(_ ids: [UInt32]) throws(ImageError) -> [SavedNetwork] {
-    var networks: [SavedNetwork] = []
-    for id in ids {
-      let images = NetworkImages(id: id, directory: descriptor, isAlone: ids.count == 1)
-      networks.append(try images.read())
-    }
-    try NetworkImageCheck.run(networks)
-    return networks
   }
 
   /// It is written last: a set without it is not complete.
