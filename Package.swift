@@ -59,7 +59,10 @@ let package = Package(
         "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "CMooring", "CLibarchive",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      exclude: ["Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto"],
+      exclude: [
+        "Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto",
+        "Protobuf/network.proto",
+      ],
       swiftSettings: strict),
 
     .target(

@@ -9,7 +9,7 @@ import RestorePlan
 /// in the directory are not followed.
 public struct ImageDirectory: ~Copyable, Sendable {
   private let directory: Descriptor
-  private let path: String
+  let path: String
 
   /// Opens the directory; nothing in it is read yet.
   ///
@@ -23,14 +23,34 @@ public struct ImageDirectory: ~Copyable, Sendable {
   /// The directory's descriptor, valid as long as this value lives.
   public var descriptor: CInt { directory.number }
 
-  /// Reads what the set says about the container, but for the contents of its file systems.
+  /// What the set has: what its inventory says, or else mounts, and links where they have images.
   ///
-  /// The mount table is that of the process in `pstree.img`, by way of `ids-PID.img`. Without
-  /// them it is the only image of mounts there is.
-  ///
-  /// - Throws: `ImageError` naming the file that is missing, damaged or says what cannot be.
-  public func load() throws(ImageError) -> SavedContainer {
+  /// - Throws: `ImageError` where the inventory cannot be read.
+  public func parts() throws(ImageError) -> SavedParts {
     let names = try fileNames()
+    return try parts(try inventory(among: names), names)
+  }
+
+  /// Reads all that the set says about the container, but for the contents of its file systems.
+  ///
+  /// - Throws: `ImageError` as `load(only:)` does; also where the set has no mounts: such sets are
+  ///   for `load(only:)`.
+  public func load() throws(ImageError) -> SavedContainer {
+    try load(only: try parts().union(.mounts))
+  }
+
+  /// Reads some parts of what the set says about the container; of the others, nothing is looked at.
+  ///
+  /// The mount table and the first network are those of the process in `pstree.img`, by way of
+  /// `ids-PID.img`. Without them it is the only image of its kind there is.
+  ///
+  /// - Throws: `ImageError` naming the file that is missing, damaged or says what cannot be; also
+  ///   where the set has not been made with a part that is wanted.
+  public func load(only wanted: SavedParts) throws(ImageError) -> SavedContainer {
+    let names = try fileNames()
+    let inventory = try inventory(among: names)
+    let lacking = wanted.subtracting(try parts(inventory, names))
+    guard lacking.isEmpty else { throw ImageError(path, .lacks(lacking)) }
     let pid = try firstProcess()
     var ids: [NamespaceKind: UInt32] = [:]
     if let pid,
@@ -39,19 +59,28 @@ public struct ImageDirectory: ~Copyable, Sendable {
     {
       ids = NamespaceIDs.of(entry)
     }
-    let file = try mountImage(ids[.mount], among: names)
-    guard let bytes = try ImageFiles.read(file, in: descriptor) else {
-      throw ImageError(file, .missing)
+    var table: MountTable?
+    if wanted.contains(.mounts) {
+      let file = try mountImage(ids[.mount], among: names)
+      guard let bytes = try ImageFiles.read(file, in: descriptor) else {
+        throw ImageError(file, .missing)
+      }
+      table = try MountImage.table(bytes, file: file)
+      ids[.mount] = ImageName.number(in: file, prefix: "mountpoints-")
     }
-    let table = try MountImage.table(bytes, file: file)
-    ids[.mount] = ImageName.number(in: file, prefix: "mountpoints-")
 
-    let inventory = try inventory()
     var container = SavedContainer(
       mounts: table, namespaces: try namespaces(ids, inventory), pid: pid ?? 1,
       pluginNames: inventory.hasPluginsEntry
-        ? inventory.pluginsEntry.plugins.map { String(decoding: $0, as: UTF8.self) } : nil)
+        ? inventory.pluginsEntry.plugins.map { String(decoding: $0, as: UTF8.self) } : nil,
+      parts: wanted)
+    if wanted.contains(.links) {
+      container.networks = try networks(
+        container.namespaces, ids[.network], inventory, among: names)
+      ids[.network] = container.networks.first?.id ?? ids[.network]
+    }
     container.namespaceIDs = ids
+    guard wanted.contains(.mounts) else { return container }
     for name in names {
       if let number = ImageName.number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") {
         container.archivedDevices.insert(DeviceNumber(packed: number))
@@ -105,11 +134,31 @@ public struct ImageDirectory: ~Copyable, Sendable {
     return first
   }
 
+  private func parts(
+    _ inventory: ImageInventoryEntry, _ names: [String]
+  ) throws(ImageError) -> SavedParts {
+    var parts: SavedParts = []
+    for entry in inventory.parts {
+      let word = String(decoding: entry, as: UTF8.self)
+      guard let part = SavedParts(word: word) else {
+        throw ImageError(
+          ImageName.inventory, .badValue(field: "a part of the set", value: "\"\(word)\""))
+      }
+      parts.insert(part)
+    }
+    if !parts.isEmpty { return parts }
+    let hasLinks = names.contains { ImageName.number(in: $0, prefix: "netns-") != nil }
+    return hasLinks ? [.mounts, .links] : .mounts
+  }
+
   /// It is written last: a set without it is not complete.
-  private func inventory() throws(ImageError) -> ImageInventoryEntry {
+  private func inventory(among names: [String]) throws(ImageError) -> ImageInventoryEntry {
     guard
       let entry = try entry(ImageInventoryEntry.self, kind: .inventory, in: ImageName.inventory)
-    else { throw ImageError(ImageName.inventory, .missing) }
+    else {
+      throw ImageError(
+        names.contains(where: ImageName.isPartOfSet) ? ImageName.inventory : path, .missing)
+    }
     guard (1...ImageWriter.formatVersion).contains(entry.imgVersion) else {
       throw ImageError(ImageName.inventory, .version(entry.imgVersion))
     }
@@ -120,7 +169,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
     _ ids: [NamespaceKind: UInt32], _ inventory: ImageInventoryEntry
   ) throws(ImageError) -> ContainerNamespaces {
     var namespaces = ContainerNamespaces()
-    if !inventory.namespaces.isEmpty {
+    if !inventory.namespaces.isEmpty || !inventory.engineVersion.isEmpty {
       for namespace in inventory.namespaces {
         let name = String(decoding: namespace.kind, as: UTF8.self)
         guard let kind = NamespaceKind(rawValue: name) else {
@@ -134,7 +183,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
       for (kind, id) in ids where outside[kind] != nil && outside[kind] != id {
         namespaces.own[kind] = 0
       }
-      if inventory.engineVersion.isEmpty { namespaces.own[.mount] = 0 }
+      namespaces.own[.mount] = 0
     }
     try addContents(to: &namespaces, ids, inventory)
     return namespaces

@@ -1,3 +1,4 @@
+import LinkTable
 import LinuxKernel
 import MountTable
 
@@ -33,6 +34,16 @@ public struct ImageError: Error, Hashable, Sendable, CustomStringConvertible {
     case table(MountTableError)
     /// Several files of which only one may be there: nothing says which one is meant.
     case ambiguous([String])
+    /// The set was made without parts that are wanted.
+    case lacks(SavedParts)
+    /// Netlink bytes that are none, and what they should say.
+    case netlink(NetlinkFormatError, in: String)
+    /// Attributes in attributes, deeper than the kernel has them.
+    case nestedTooDeep(in: String)
+    /// Two of a kind where there is one at most.
+    case duplicate(String, value: String)
+    /// Something that belongs to a link which is not in the set.
+    case unknownLink(Int32, of: String)
     /// A system call that failed.
     case system(SystemCallFailure)
   }
@@ -72,6 +83,13 @@ public struct ImageError: Error, Hashable, Sendable, CustomStringConvertible {
     case .version(let version): "version \(version) of the image format is not known"
     case .table(let error): "\(error)"
     case .ambiguous(let names): "one of \(names.joined(separator: ", ")), but which is not said"
+    case .netlink(let error, let what): "\(what): \(error)"
+    case .nestedTooDeep(let what): "\(what): attributes are nested too deep"
+    case .duplicate(let what, let value): "two \(what) \(value)"
+    case .unknownLink(let index, let what):
+      "\(what) belongs to the link with index \(index), which is not there"
+    case .lacks(let parts):
+      "the set has no \(parts.words.joined(separator: " and no ")); it was saved without"
     case .system(let failure): "\(failure)"
     }
   }

@@ -7,10 +7,12 @@ import SystemPackage
 /// Reading and writing whole files below a directory descriptor.
 enum ImageFiles {
   /// The bytes of a regular file; symbolic links are not followed. `nil` where there is none.
-  static func read(_ name: String, in directory: CInt) throws(ImageError) -> [UInt8]? {
+  static func read(
+    _ name: String, in directory: CInt, atMost most: Int = ImageFraming.mostBytes
+  ) throws(ImageError) -> [UInt8]? {
     guard let file = try open(name, in: directory) else { return nil }
     let size = file.size
-    guard size <= ImageFraming.mostBytes else {
+    guard size <= most else {
       throw ImageError(name, .tooLarge(UInt64(clamping: size)))
     }
     var failure: CInt = 0

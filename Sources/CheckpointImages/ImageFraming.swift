@@ -14,8 +14,6 @@ typealias ImageEntry = SwiftProtobuf.Message
 enum ImageFraming {
   /// No image of the kinds read here comes near: a mount takes some hundred bytes.
   static let mostBytes = 512 << 20
-  /// Options may fill a page or more each; nothing is longer.
-  static let mostEntryBytes: UInt32 = 1 << 20
 
   /// The entries of an image.
   ///
@@ -45,7 +43,7 @@ enum ImageFraming {
       guard let length = littleEndian(bytes, at: position) else {
         throw ImageError(file, .truncated(entry: 4, rest: bytes.count - start), at: start)
       }
-      guard length <= mostEntryBytes else {
+      guard length <= kind.mostEntryBytes else {
         throw ImageError(file, .entryTooLarge(length), at: start)
       }
       position += 4
@@ -88,7 +86,7 @@ enum ImageFraming {
       do { message = try entry.serializedBytes() } catch {
         throw ImageError(file, .missingField, at: bytes.count)
       }
-      guard message.count <= Int(mostEntryBytes) else {
+      guard message.count <= Int(kind.mostEntryBytes) else {
         throw ImageError(
           file, .entryTooLarge(UInt32(clamping: message.count)), at: bytes.count)
       }

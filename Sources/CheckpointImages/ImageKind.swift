@@ -1,8 +1,10 @@
+import LinkTable
 import MountTable
 
 /// The kinds of image files that are read and written here, with their magic numbers.
 enum ImageKind: Sendable {
   case inventory, processes, ids, mounts, userNamespace, hostNames, timeNamespace
+  case network, networkDevices
 
   /// The number that says what kind of image a file is.
   var magic: UInt32 {
@@ -14,7 +16,15 @@ enum ImageKind: Sendable {
     case .userNamespace: 0x5547_4906
     case .hostNames: 0x5447_3203
     case .timeNamespace: 0x4311_4433
+    case .network: 0x5593_3752
+    case .networkDevices: 0x5737_3951
     }
+  }
+
+  /// Options may fill a page or more each, and nothing is longer; but a network has one entry for all
+  /// the settings, neighbours and queues of its links.
+  var mostEntryBytes: UInt32 {
+    self == .network ? UInt32(ImageFraming.mostBytes) : 1 << 20
   }
 
   /// The number that stands before it in all images but the inventory.
@@ -32,6 +42,15 @@ enum ImageName {
   static func userNamespace(_ namespace: UInt32) -> String { "userns-\(namespace).img" }
   static func hostNames(_ namespace: UInt32) -> String { "utsns-\(namespace).img" }
   static func timeNamespace(_ namespace: UInt32) -> String { "timens-\(namespace).img" }
+  static func network(_ namespace: UInt32) -> String { "netns-\(namespace).img" }
+  static func networkDevices(_ namespace: UInt32) -> String { "netdev-\(namespace).img" }
+  static func addresses(_ namespace: UInt32) -> String { "ifaddr-\(namespace).img" }
+  static func routes(_ namespace: UInt32) -> String { "route-\(namespace).img" }
+  static func routes6(_ namespace: UInt32) -> String { "route6-\(namespace).img" }
+  static func rules(_ namespace: UInt32) -> String { "rule-\(namespace).img" }
+  static func packetFilter(_ filter: PacketFilter, _ namespace: UInt32) -> String {
+    "\(filter.rawValue)-\(namespace).img"
+  }
   static func contents(of device: DeviceNumber) -> String {
     "tmpfs-dev-\(device.packed).tar.gz.img"
   }

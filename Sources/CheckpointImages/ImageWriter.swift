@@ -50,16 +50,27 @@ public struct ImageWriter: ~Copyable {
   ///
   /// - Throws: `ImageError` naming the file.
   public func write(_ container: SavedContainer) throws(ImageError) {
-    let ids = NamespaceIDs.container(container.namespaces)
+    let ids = NamespaceIDs.container(
+      container.namespaces, hasNetwork: !container.networks.isEmpty)
     let own = container.namespaces.own
     try write(
       [Self.process(container.pid)], kind: .processes, to: ImageName.processes)
     try write(
       [NamespaceIDs.entry(ids, others: 2)], kind: .ids,
       to: ImageName.ids(of: UInt32(clamping: container.pid)))
-    let mounts = ImageName.mounts(ids[.mount]!)
-    try ImageFiles.write(
-      try MountImage.bytes(of: container.mounts, file: mounts), to: mounts, in: descriptor)
+    if let table = container.mountTable {
+      let mounts = ImageName.mounts(ids[.mount]!)
+      try ImageFiles.write(
+        try MountImage.bytes(of: table, file: mounts), to: mounts, in: descriptor)
+    }
+    if container.parts.contains(.links) {
+      let networks = NamespaceIDs.numbered(container.networks, ids)
+      try NetworkImageCheck.run(networks)
+      let numbers = NetworkImages.numbers(of: networks)
+      for network in networks {
+        try NetworkImages(id: network.id, directory: descriptor).write(network, numbers)
+      }
+    }
     if own[.user] != nil, let mapping = container.namespaces.mapping {
       try write(
         [NamespaceImages.userNamespace(mapping)], kind: .userNamespace,
@@ -114,6 +125,7 @@ public struct ImageWriter: ~Copyable {
     entry.rootIds = NamespaceIDs.entry(NamespaceIDs.engine, others: 1)
     entry.nsPerID = true
     entry.engineVersion = Data(engineVersion.utf8)
+    entry.parts = container.parts.words.map { Data($0.utf8) }
     if let names = container.pluginNames {
       entry.pluginsEntry.plugins = names.map { Data($0.utf8) }
     }

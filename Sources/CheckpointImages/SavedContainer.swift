@@ -1,9 +1,19 @@
+import LinkTable
 import MountTable
 import RestorePlan
 
 /// What a directory of images says about a container.
 public struct SavedContainer: Hashable, Sendable {
-  public var mounts: MountTable
+  /// The parts that were saved, or that were asked for.
+  public var parts: SavedParts
+  /// The mounts; `nil` where `parts` has none.
+  public var mountTable: MountTable?
+  /// The container's own network namespace first, then those nested in the tree. None where it has
+  /// no network of its own, or `parts` no links.
+  ///
+  /// `ImageWriter.write` gives them numbers of its own: `SavedNetwork.id` is not looked at. `init` gives
+  /// the same ones.
+  public var networks: [SavedNetwork]
   /// Which namespaces the container had of its own. In sets of other writers their inode numbers
   /// are not known and are 0.
   public var namespaces: ContainerNamespaces
@@ -19,16 +29,33 @@ public struct SavedContainer: Hashable, Sendable {
   /// Not written: `ImageWriter.write` gives its own.
   public var namespaceIDs: [NamespaceKind: UInt32]
 
+  /// - Parameter parts: where not given, what there is.
   public init(
-    mounts: MountTable, namespaces: ContainerNamespaces, pid: Int32 = 1,
-    pluginNames: [String]? = nil, archivedDevices: Set<DeviceNumber> = []
+    mounts: MountTable?, namespaces: ContainerNamespaces, pid: Int32 = 1,
+    pluginNames: [String]? = nil, archivedDevices: Set<DeviceNumber> = [],
+    networks: [SavedNetwork] = [], parts: SavedParts? = nil
   ) {
-    self.mounts = mounts
+    self.mountTable = mounts
+    var found: SavedParts = mounts == nil ? [] : .mounts
+    if !networks.isEmpty { found.insert(.links) }
+    self.parts = parts ?? found
     self.namespaces = namespaces
     self.pid = pid
     self.pluginNames = pluginNames
     self.archivedDevices = archivedDevices
-    self.namespaceIDs = NamespaceIDs.container(namespaces)
+    self.namespaceIDs = NamespaceIDs.container(namespaces, hasNetwork: !networks.isEmpty)
+    self.networks = NamespaceIDs.numbered(networks, namespaceIDs)
+  }
+
+  /// The mounts of a set that has them.
+  ///
+  /// - Precondition: `mountTable` is not `nil`, which `ImageDirectory.load()` has seen to.
+  public var mounts: MountTable {
+    get {
+      guard let mountTable else { preconditionFailure("a set without mounts was asked for them") }
+      return mountTable
+    }
+    set { mountTable = newValue }
   }
 }
 
@@ -42,14 +69,34 @@ enum NamespaceIDs {
   static let engine: [NamespaceKind: UInt32] = Dictionary(
     uniqueKeysWithValues: order.enumerated().map { ($1, UInt32($0 + 1)) })
 
-  static func container(_ namespaces: ContainerNamespaces) -> [NamespaceKind: UInt32] {
+  /// - Parameter hasNetwork: whether a network is saved, which then is the container's own.
+  static func container(
+    _ namespaces: ContainerNamespaces, hasNetwork: Bool
+  ) -> [NamespaceKind: UInt32] {
     var ids = engine
     var next = UInt32(order.count + 1)
-    for kind in order where namespaces.own[kind] != nil {
+    for kind in order where namespaces.own[kind] != nil || kind == .network && hasNetwork {
       ids[kind] = next
       next += 1
     }
     return ids
+  }
+
+  /// The first network has the number of the container's own, the others the ones after all.
+  static func numbered(
+    _ networks: [SavedNetwork], _ ids: [NamespaceKind: UInt32]
+  ) -> [SavedNetwork] {
+    var networks = networks
+    var next = (ids.values.max() ?? 0) + 1
+    for index in networks.indices {
+      if index == 0, let own = ids[.network] {
+        networks[index].id = own
+      } else {
+        networks[index].id = next
+        next += 1
+      }
+    }
+    return networks
   }
 
   static func of(_ entry: ImageTaskIDs) -> [NamespaceKind: UInt32] {

@@ -165,6 +165,7 @@ import Testing
 
   @Test func whatIsNoRegularFileIsNotOpened() throws {
     let temporary = try TemporaryDirectory()
+    try temporary.write(try fixture("bind10/inventory.img"), to: "inventory.img")
     try expectZero(mkfifoat(temporary.descriptor, "mountpoints-1.img", 0o600), "mkfifoat")
     #expect(throws: ImageError("mountpoints-1.img", .notRegular)) {
       try ImageDirectory.open(temporary.path).load()

@@ -168,6 +168,12 @@ nonisolated struct ImageInventoryEntry: @unchecked Sendable {
   /// Clears the value of `bootTimeOffset`. Subsequent reads from it will return its default value.
   mutating func clearBootTimeOffset() {_uniqueStorage()._bootTimeOffset = nil}
 
+  /// What the set has, in the words of --only; older sets lack the field.
+  var parts: [Data] {
+    get {_storage._parts}
+    set {_uniqueStorage()._parts = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated struct Plugins: Sendable {
@@ -407,7 +413,7 @@ nonisolated struct ImageTaskIDs: Sendable {
 
 nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "InventoryEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{4}\\\u{f}engine_version\0\u{1}namespaces\0\u{3}monotonic_offset\0\u{3}boot_time_offset\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{4}\\\u{f}engine_version\0\u{1}namespaces\0\u{3}monotonic_offset\0\u{3}boot_time_offset\0\u{1}parts\0")
 
   fileprivate class _StorageClass {
     var _imgVersion: UInt32? = nil
@@ -425,6 +431,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
     var _namespaces: [ImageInventoryEntry.Namespace] = []
     var _monotonicOffset: Int64? = nil
     var _bootTimeOffset: Int64? = nil
+    var _parts: [Data] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -450,6 +457,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
       _namespaces = source._namespaces
       _monotonicOffset = source._monotonicOffset
       _bootTimeOffset = source._bootTimeOffset
+      _parts = source._parts
     }
   }
 
@@ -492,6 +500,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
         case 1001: try { try decoder.decodeRepeatedMessageField(value: &_storage._namespaces) }()
         case 1002: try { try decoder.decodeSingularSInt64Field(value: &_storage._monotonicOffset) }()
         case 1003: try { try decoder.decodeSingularSInt64Field(value: &_storage._bootTimeOffset) }()
+        case 1004: try { try decoder.decodeRepeatedBytesField(value: &_storage._parts) }()
         default: break
         }
       }
@@ -549,6 +558,9 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._bootTimeOffset {
         try visitor.visitSingularSInt64Field(value: v, fieldNumber: 1003)
       } }()
+      if !_storage._parts.isEmpty {
+        try visitor.visitRepeatedBytesField(value: _storage._parts, fieldNumber: 1004)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -573,6 +585,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._namespaces != rhs_storage._namespaces {return false}
         if _storage._monotonicOffset != rhs_storage._monotonicOffset {return false}
         if _storage._bootTimeOffset != rhs_storage._bootTimeOffset {return false}
+        if _storage._parts != rhs_storage._parts {return false}
         return true
       }
       if !storagesAreEqual {return false}
