@@ -32,19 +32,17 @@ let package = Package(
     .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
     .systemLibrary(
       name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
-    .systemLibrary(
-      name: "CLibnl", pkgConfig: "libnl-3.0", providers: [.apt(["libnl-3-dev"])]),
 
     // Pure: no system library, no root.
     .target(name: "MountTable", swiftSettings: strict),
     .target(name: "RestorePlan", dependencies: ["MountTable"], swiftSettings: strict),
-    .target(name: "LinkTable", dependencies: ["RestorePlan"], swiftSettings: strict),
+    .target(name: "LinkTable", swiftSettings: strict),
 
     // The edge.
     .target(
       name: "LinuxKernel",
       dependencies: [
-        "MountTable", "RestorePlan", "LinkTable", "CMooring", "CLibmount", "CLibnl",
+        "MountTable", "RestorePlan", "CMooring", "CLibmount",
         .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
     .target(
@@ -68,8 +66,8 @@ let package = Package(
     .target(
       name: "Mooring",
       dependencies: [
-        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "PluginHost", "CheckpointImages",
-        "CMooring", .product(name: "Logging", package: "swift-log"),
+        "MountTable", "RestorePlan", "LinuxKernel", "PluginHost", "CheckpointImages", "CMooring",
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .executableTarget(
       name: "MooringCLI",
@@ -93,7 +91,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "LinuxKernelTests",
-      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "LinkTable", "CMooring"],
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
       swiftSettings: strict),
     .testTarget(
       name: "PluginHostTests",

@@ -45,7 +45,7 @@ public struct MountsOperation {
           try ContainerFacts(mounts: table, namespaces: .init(), host: table).classify(mounts, $0)
         }
       case .images(let path):
-        let saved = try ImageDirectory.open(path).load()
+        let saved = try ImageDirectory.open(path).load(only: .mounts)
         return try Classifier(options: mounts, namespaces: saved.namespaces).classify(saved.mounts)
       }
     }

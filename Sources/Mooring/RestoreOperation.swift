@@ -59,7 +59,7 @@ public struct RestoreOperation {
 
   func prepare() throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
-    let saved = try images.load()
+    let saved = try images.load(only: .mounts)
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     var request = RestoreRequest(

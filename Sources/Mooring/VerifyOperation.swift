@@ -99,7 +99,7 @@ public struct VerifyOperation {
   public func run() throws -> Verification {
     try EngineFailure.wrapping("verify") {
       let images = try ImageDirectory.open(options.images)
-      let saved = try images.load()
+      let saved = try images.load(only: .mounts)
       let plan = RestoreRequest(
         table: saved.mounts, namespaces: saved.namespaces,
         archivedDevices: saved.archivedDevices, options: options.mounts

@@ -16,10 +16,15 @@ struct NetlinkRecordTests {
         ])),
     ])
 
+  private func stream(_ bytes: ArraySlice<UInt8>) throws -> [NetlinkRecord] {
+    var position = bytes.startIndex
+    return try NetlinkRecord.stream(bytes, position: &position)
+  }
+
   @Test("what is written is read")
   func roundTrip() throws {
     let bytes = link.record.message() + link.record.message(flags: 2, sequence: 9)
-    let read = try NetlinkRecord.stream(bytes[...])
+    let read = try stream(bytes[...])
     #expect(read == [link.record, link.record])
     let again = Link(read[0])
     #expect(again.displayName == "br0")
@@ -34,7 +39,7 @@ struct NetlinkRecordTests {
   func cuts() throws {
     let bytes = link.record.message()
     for count in 1..<bytes.count {
-      #expect(throws: NetlinkFormatError.self) { try NetlinkRecord.stream(bytes.prefix(count)) }
+      #expect(throws: NetlinkFormatError.self) { try stream(bytes.prefix(count)) }
     }
   }
 
@@ -42,7 +47,7 @@ struct NetlinkRecordTests {
   func lyingAttribute(length: UInt16) throws {
     var bytes = link.record.message()
     bytes.replaceSubrange(32..<34, with: length.nativeBytes)
-    #expect(throws: NetlinkFormatError.self) { try NetlinkRecord.stream(bytes[...]) }
+    #expect(throws: NetlinkFormatError.self) { try stream(bytes[...]) }
   }
 
   @Test("every byte changed to every extreme: never a trap")
@@ -52,7 +57,7 @@ struct NetlinkRecordTests {
       for value: UInt8 in [0, 1, 4, 0x7F, 0x80, 0xFF] {
         var changed = bytes
         changed[index] = value
-        for record in (try? NetlinkRecord.stream(changed[...])) ?? [] {
+        for record in (try? stream(changed[...])) ?? [] {
           let link = Link(record)
           _ = (link.displayName, link.kind, link.kindData, link.alternativeNames, link.mtu)
         }

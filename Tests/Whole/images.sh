@@ -102,4 +102,11 @@ expect_status 0 mooring mounts -D "$fixtures/images/external-plugin"
 expect_output_has plugin
 expect_status 2 mooring plan -D "$fixtures/images/external-plugin" -r "$work/criu-root"
 
+test_case "damaged images of links do not matter to mounts"
+cp -r "$fixtures/images/net" damaged
+printf 'no image' >damaged/netdev-10.img
+expect_status 0 mooring mounts -D damaged
+expect_status 0 mooring plan -D damaged -r "$work/criu-root" \
+  --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file"
+
 finish

@@ -16,7 +16,6 @@ enum NetlinkImage {
   /// Some two million routes. As values they take several times the room.
   static let mostBytes = 128 << 20
 
-  private static let headerSize = 16
   /// `NLM_F_MULTI`, which all messages of the kernel's dumps have.
   private static let partOfDump: UInt16 = 2
 
@@ -40,27 +39,11 @@ enum NetlinkImage {
       }
       rest = rest.dropFirst(4)
     }
-    var records: [NetlinkRecord] = []
-    while !rest.isEmpty {
-      do throws(NetlinkFormatError) {
-        guard rest.count >= headerSize else {
-          throw .messageLength(headerSize, available: rest.count)
-        }
-        let length = Int(UInt32(nativeBytes: rest.prefix(4)))
-        guard length >= headerSize, length <= rest.count else {
-          throw .messageLength(length, available: rest.count)
-        }
-        let type = UInt16(nativeBytes: rest.dropFirst(4).prefix(2))
-        if type == MessageType.done { break }
-        guard types.contains(type) else { throw .unknownType(type) }
-        records.append(
-          try NetlinkRecord(
-            type: type, payload: rest.prefix(length).dropFirst(headerSize)))
-        rest = rest.dropFirst((length + 3) & ~3)
-      } catch {
-        throw ImageError(file, .netlink(error, in: what), at: magic == nil ? nil : rest.startIndex)
-      }
+    var position = rest.startIndex
+    do {
+      return try NetlinkRecord.stream(rest, types: types, position: &position)
+    } catch {
+      throw ImageError(file, .netlink(error, in: what), at: magic == nil ? nil : position)
     }
-    return records
   }
 }

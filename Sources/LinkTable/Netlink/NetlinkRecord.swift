@@ -38,25 +38,36 @@ public struct NetlinkRecord: Hashable, Sendable {
 
   /// Reads messages that follow each other, as `ip addr save` writes them after its magic number.
   ///
-  /// - Throws: `NetlinkFormatError`: lengths that lie, a type that is not known here.
-  public static func stream(_ bytes: ArraySlice<UInt8>) throws(NetlinkFormatError)
-    -> [NetlinkRecord]
-  {
+  /// - Parameters:
+  ///   - types: those that may be among them; `nil` for any that has a place here.
+  ///   - position: where in `bytes` reading is; after an error, where the message begins that is wrong.
+  /// - Throws: `NetlinkFormatError`: lengths that lie, a type that does not belong here.
+  public static func stream(
+    _ bytes: ArraySlice<UInt8>, types: Set<UInt16>? = nil, position: inout Int
+  ) throws(NetlinkFormatError) -> [NetlinkRecord] {
     var records: [NetlinkRecord] = []
-    var rest = bytes
-    while !rest.isEmpty {
+    while position < bytes.endIndex {
+      let rest = bytes[position...]
+      guard rest.count >= headerSize else {
+        throw .messageLength(headerSize, available: rest.count)
+      }
       let length = Int(UInt32(nativeBytes: rest.prefix(4)))
-      guard length >= 16, length <= rest.count else {
+      guard length >= headerSize, length <= rest.count else {
         throw .messageLength(length, available: rest.count)
       }
       let type = UInt16(nativeBytes: rest.dropFirst(4).prefix(2))
       // NLMSG_DONE ends a dump.
       if type == MessageType.done { break }
-      records.append(try NetlinkRecord(type: type, payload: rest.prefix(length).dropFirst(16)))
-      rest = rest.dropFirst(padded(length))
+      if let types, !types.contains(type) { throw .unknownType(type) }
+      records.append(
+        try NetlinkRecord(type: type, payload: rest.prefix(length).dropFirst(headerSize)))
+      position += padded(length)
     }
     return records
   }
+
+  /// `struct nlmsghdr`.
+  private static let headerSize = 16
 
   func number<Number: FixedWidthInteger>(at offset: Int, _: Number.Type = Number.self) -> Number {
     Number(nativeBytes: header.dropFirst(offset).prefix(MemoryLayout<Number>.size))
