@@ -14,23 +14,31 @@ extension RestorePlanner {
         findings.append(Finding("nothing explains this mount", on: mount))
       }
     }
-    for mount in table.mounts
-    where mount.isRootDeleted && !mount.root.isNormal && !mount.root.isRoot {
+    for index in table.mounts.indices { checkBasis(index) }
+  }
+
+  /// Whether the mount's root is a path below what stands for its file system.
+  private mutating func checkBasis(_ index: Int) {
+    // A copy of a mount is a dozen references, and most mounts are as they should be.
+    if table.mounts[index].isRootDeleted, !table.mounts[index].root.isNormal,
+      !table.mounts[index].root.isRoot
+    {
+      let mount = table.mounts[index]
       findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
     }
-    for (index, mount) in table.mounts.enumerated() {
-      let anchor = anchorIndex(of: index)
-      guard anchor != index || kinds[index] == .newSuperblock else { continue }
-      guard let rest = mount.root.relative(to: anchors[anchor]?.shown ?? .root) else {
-        findings.append(
-          Finding(
-            "its root \"\(mount.root)\" is not below that of mount \(table.mounts[anchor].id), which "
-              + "stands for its file system: the images are wrong", on: mount))
-        continue
-      }
-      if !rest.isEmpty, !MountPath([0x2F] + rest).isNormal {
-        findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
-      }
+    let anchor = anchorIndex(of: index)
+    guard anchor != index || kinds[index] == .newSuperblock else { return }
+    guard let rest = table.mounts[index].root.relative(to: anchors[anchor]?.shown ?? .root) else {
+      let mount = table.mounts[index]
+      findings.append(
+        Finding(
+          "its root \"\(mount.root)\" is not below that of mount \(table.mounts[anchor].id), which "
+            + "stands for its file system: the images are wrong", on: mount))
+      return
+    }
+    if !rest.isEmpty, !MountPath([0x2F] + rest).isNormal {
+      let mount = table.mounts[index]
+      findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
     }
   }
 
@@ -38,11 +46,12 @@ extension RestorePlanner {
   /// has been unlinked.
   private mutating func checkContents() {
     var isFound: Set<DeviceNumber> = request.archivedDevices
-    for (index, mount) in table.mounts.enumerated()
-    where kinds[anchorIndex(of: index)] == .newSuperblock && !mount.isRootDeleted {
-      guard case .memory = FileSystemKind(mount.fileSystem),
-        isFound.insert(mount.device).inserted
-      else { continue }
+    for index in table.mounts.indices
+    where kinds[anchorIndex(of: index)] == .newSuperblock && !table.mounts[index].isRootDeleted {
+      guard !isFound.contains(table.mounts[index].device) else { continue }
+      let mount = table.mounts[index]
+      guard case .memory = FileSystemKind(mount.fileSystem) else { continue }
+      isFound.insert(mount.device)
       findings.append(
         Finding(
           "the images hold no content for its file system (\(mount.device))", on: mount,

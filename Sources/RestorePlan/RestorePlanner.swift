@@ -80,9 +80,11 @@ struct RestorePlanner {
   var findings: [Finding]
   var outside: [RestoreStep] = []
   var steps: [RestoreStep] = []
-  var anchors: [Int: Anchor] = [:]
+  /// By index of their mount in `table`.
+  var anchors: [Anchor?]
   var exemplars: [PeerGroupID: Exemplar] = [:]
-  var mountSlots: [Int: Slot] = [:]
+  /// The slot that a mount is in, by its index, while there is one.
+  var mountSlots: [Slot?]
   var late: [Int] = []
   let hostMounts: HostMounts?
   let sourceOfPath: [MountPath: MountPath]
@@ -115,6 +117,8 @@ struct RestorePlanner {
     self.request = request
     table = classification.table
     kinds = classification.kinds
+    anchors = Array(repeating: nil, count: table.mounts.count)
+    mountSlots = Array(repeating: nil, count: table.mounts.count)
     groups = PeerGroups(classification.table)
     findings = classification.findings
     hostMounts = request.host.map(HostMounts.init)
@@ -184,35 +188,36 @@ struct RestorePlanner {
   }
 
   private mutating func countUses() {
-    for (index, mount) in table.mounts.enumerated() {
+    for index in table.mounts.indices {
       let anchor = anchorIndex(of: index)
-      var state = anchors[anchor] ?? Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
-      state.uses += 1
-      if isRemade(mount, index, anchor) {
-        if state.deleted[mount.root] == nil {
-          placeholderCount += 1
-          state.deleted[mount.root] = (
-            KernelString(".mooring-unlinked-\(placeholderCount)"), mount.isFile ?? false
-          )
-        }
+      if anchors[anchor] == nil {
+        anchors[anchor] = Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
       }
-      anchors[anchor] = state
+      anchors[anchor]!.uses += 1
+      guard isRemade(index, anchor) else { continue }
+      let root = table.mounts[index].root
+      if anchors[anchor]!.deleted[root] == nil {
+        placeholderCount += 1
+        anchors[anchor]!.deleted[root] = (
+          KernelString(".mooring-unlinked-\(placeholderCount)"),
+          table.mounts[index].isFile ?? false
+        )
+      }
     }
     for (id, group) in groups.groups where needsExemplar(group) {
       anchors[anchorIndex(of: group.members[0])]!.uses += 1
       exemplars[id] = Exemplar(
         slot: nil, uses: group.members.count + group.plainSlaves.count + group.slaveGroups.count)
     }
-    for (index, state) in anchors {
-      let mount = table.mounts[index]
+    for index in anchors.indices where anchors[index]?.uses == 1 {
       anchors[index]!.isDirect =
-        state.uses == 1 && mount.root == state.shown && state.deleted.isEmpty
+        table.mounts[index].root == anchors[index]!.shown && anchors[index]!.deleted.isEmpty
     }
   }
 
   /// Whether the mount shows something unlinked that the restore has to make and unlink again.
-  func isRemade(_ mount: Mount, _ index: Int, _ anchor: Int) -> Bool {
-    guard mount.isRootDeleted else { return false }
+  func isRemade(_ index: Int, _ anchor: Int) -> Bool {
+    guard table.mounts[index].isRootDeleted else { return false }
     return kinds[anchor] == .newSuperblock
       || kinds[anchor] == .namespaceRoot && index != table.rootIndex
   }
