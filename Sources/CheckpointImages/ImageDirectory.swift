@@ -85,6 +85,9 @@ public struct ImageDirectory: ~Copyable, Sendable {
       if let number = ImageName.number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") {
         container.archivedDevices.insert(DeviceNumber(packed: number))
       }
+      if let id = ImageName.number(in: name, prefix: "unlinked-mnt-", suffix: ".tar.gz.img") {
+        container.archivedRoots.insert(MountID(id))
+      }
     }
     return container
   }
@@ -94,6 +97,13 @@ public struct ImageDirectory: ~Copyable, Sendable {
   /// - Throws: `ImageError` where it is not a regular file.
   public func openContents(of device: DeviceNumber) throws(ImageError) -> Descriptor? {
     try ImageFiles.open(ImageName.contents(of: device), in: descriptor)?.takeDescriptor()
+  }
+
+  /// Opens the archive of what a mount shows that has been unlinked; `nil` where there is none.
+  ///
+  /// - Throws: `ImageError` where it is not a regular file.
+  public func openUnlinked(_ mount: MountID) throws(ImageError) -> Descriptor? {
+    try ImageFiles.open(ImageName.unlinked(mount), in: descriptor)?.takeDescriptor()
   }
 
   private func fileNames() throws(ImageError) -> [String] {

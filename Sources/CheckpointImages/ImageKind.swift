@@ -54,6 +54,8 @@ enum ImageName {
   static func contents(of device: DeviceNumber) -> String {
     "tmpfs-dev-\(device.packed).tar.gz.img"
   }
+  /// What a mount shows that has been unlinked.
+  static func unlinked(_ mount: MountID) -> String { "unlinked-mnt-\(mount).tar.gz.img" }
 
   /// The number in a name like `mountpoints-10.img`, where it has this form.
   static func number(in name: String, prefix: String, suffix: String = ".img") -> UInt32? {
@@ -69,7 +71,10 @@ enum ImageName {
   /// replaced by another set. Files with other names belong to somebody else.
   static func isPartOfSet(_ name: String) -> Bool {
     if fixedNames.contains(name) { return true }
-    if number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") != nil { return true }
+    for prefix in ["tmpfs-dev-", "unlinked-mnt-"]
+    where number(in: name, prefix: prefix, suffix: ".tar.gz.img") != nil {
+      return true
+    }
     guard name.hasSuffix(".img"), let dash = name.lastIndex(of: "-") else { return false }
     let prefix = String(name[...dash])
     return numberedNames.contains(String(prefix.dropLast()))

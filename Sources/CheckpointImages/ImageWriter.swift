@@ -96,6 +96,14 @@ public struct ImageWriter: ~Copyable {
     try ImageFiles.create(ImageName.contents(of: device), in: descriptor)
   }
 
+  /// Creates the archive of what a mount shows that has been unlinked, for
+  /// `ContentArchive.writeUnlinked`.
+  ///
+  /// - Throws: `SystemCallFailure` with `.fileExists` where the mount has one.
+  public func createUnlinked(_ mount: MountID) throws(SystemCallFailure) -> Descriptor {
+    try ImageFiles.create(ImageName.unlinked(mount), in: descriptor)
+  }
+
   /// Puts the set in its place. Nothing is forced to disk.
   ///
   /// - Throws: `SystemCallFailure`; what was there before is there again then.

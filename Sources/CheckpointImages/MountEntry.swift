@@ -39,6 +39,7 @@ enum MountEntry {
     if let group = mount.propagateFrom { entry.propagateFrom = group.rawValue }
     if let id = mount.uniqueID { entry.uniqueID = id }
     if let isFile = mount.isFile { entry.isFile = isFile }
+    if let first = mount.unlinkedAs { entry.unlinkedAs = first.rawValue }
     if mount.isPeerGroupOutside { entry.peerGroupIsOutside = true }
     if case .detected = mount.mooring, mount.peerGroup != nil, !mount.isPeerGroupOutside {
       entry.internalSharing = true
@@ -93,6 +94,7 @@ enum MountEntry {
     mount.propagateFrom = entry.hasPropagateFrom ? PeerGroupID(entry.propagateFrom) : nil
     mount.uniqueID = entry.hasUniqueID ? entry.uniqueID : nil
     mount.isFile = entry.hasIsFile ? entry.isFile : nil
+    mount.unlinkedAs = entry.hasUnlinkedAs ? MountID(entry.unlinkedAs) : nil
     if entry.hasIDMap {
       mount.idMapping = IDMapping(
         users: entry.idMap.users.map(range), groups: entry.idMap.groups.map(range))

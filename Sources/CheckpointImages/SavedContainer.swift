@@ -25,6 +25,9 @@ public struct SavedContainer: Hashable, Sendable {
   /// The superblocks whose content lies in an archive beside the images. Not written by
   /// `ImageWriter.write`: the archives themselves say it.
   public var archivedDevices: Set<DeviceNumber>
+  /// Mounts that show something unlinked which lies in an archive of its own; by the first mount that
+  /// shows it (`Mount.unlinkedAs`). Not written either.
+  public var archivedRoots: Set<MountID> = []
   /// The numbers that stand in the names of the images that belong to one namespace each.
   /// Not written: `ImageWriter.write` gives its own.
   public var namespaceIDs: [NamespaceKind: UInt32]

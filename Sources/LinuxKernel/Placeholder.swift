@@ -19,14 +19,28 @@ struct Placeholder {
     self.directory = directory
   }
 
-  func make(isFile: Bool, _ services: ExecutorServices) throws {
+  func make(
+    isFile: Bool, _ content: PlaceholderContent, _ services: ExecutorServices
+  ) throws {
     let root = try MountCalls.openBeneath([0x2E], directory, flags: O_RDONLY | O_DIRECTORY)
     let times = try DirectoryTimes(root)
-    try services.willMake(root.number, name, isFile)
-    let made = withPath(name) {
-      isFile ? mknodat(root.number, $0, S_IFREG | 0o644, 0) : mkdirat(root.number, $0, 0o755)
+    if try MountCalls.existing(name, root.number) != nil {
+      throw SystemCallFailure(isFile ? "mknodat" : "mkdirat", on: quoted(name), .fileExists)
     }
-    try checked(made < 0 ? -Int(errno) : 0, isFile ? "mknodat" : "mkdirat", quoted(name))
+    try services.willMake(root.number, name, isFile)
+    switch content {
+    case .empty:
+      let made = withPath(name) {
+        isFile ? mknodat(root.number, $0, S_IFREG | 0o644, 0) : mkdirat(root.number, $0, 0o755)
+      }
+      try checked(made < 0 ? -Int(errno) : 0, isFile ? "mknodat" : "mkdirat", quoted(name))
+    case .saved(let mount): try services.unpackUnlinked(mount, (root.number, name))
+    case .link(let first):
+      let linked = withPath(first.bytes) { first in
+        withPath(name) { linkat(root.number, first, root.number, $0, 0) }
+      }
+      try checked(linked < 0 ? -Int(errno) : 0, "linkat", quoted(name))
+    }
     times.restore(root)
   }
 

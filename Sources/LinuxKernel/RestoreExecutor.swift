@@ -11,6 +11,8 @@ public struct ExecutorServices {
 
   /// Extracts the saved content of a superblock into the directory.
   public var unpack: (DeviceNumber, CInt) throws -> Void
+  /// Makes what was unlinked, as it was saved for the mount with this ID, under a name in the directory.
+  public var unpackUnlinked: (MountID, Name) throws -> Void
   /// Lets the mount with this ID in the images join the group of its source outside.
   public var joinOutside: (MountID, CInt) throws -> Void
   /// Told before a name is made in a directory that outlives the restore: file or directory.
@@ -25,6 +27,7 @@ public struct ExecutorServices {
 
   public init(
     unpack: @escaping (DeviceNumber, CInt) throws -> Void,
+    unpackUnlinked: @escaping (MountID, Name) throws -> Void,
     joinOutside: @escaping (MountID, CInt) throws -> Void,
     willMake: @escaping (CInt, [UInt8], Bool) throws -> Void,
     willExchange: @escaping (Name, Name) throws -> Void,
@@ -32,6 +35,7 @@ public struct ExecutorServices {
     renameMountPoint: @escaping (Name, Name, Bool) throws -> Void
   ) {
     self.unpack = unpack
+    self.unpackUnlinked = unpackUnlinked
     self.joinOutside = joinOutside
     self.willMake = willMake
     self.willExchange = willExchange
@@ -130,8 +134,8 @@ public struct RestoreExecutor: ~Copyable {
     case .unpack(let device, let slot): try services.unpack(device, self[slot])
     case .setSuperblockFlags(let slot, let flags):
       try MountCalls.setSuperblockFlags(self[slot], flags)
-    case .makePlaceholder(let origin, let name, let isFile):
-      try Placeholder(name.bytes, in: self[origin]).make(isFile: isFile, services)
+    case .makePlaceholder(let origin, let name, let isFile, let content):
+      try Placeholder(name.bytes, in: self[origin]).make(isFile: isFile, content, services)
     case .removePlaceholder(let origin, let name, let path):
       try Placeholder(name.bytes, in: self[origin]).remove(as: path.bytes, services)
     case .makeControlGroup(let origin, let path):

@@ -4,70 +4,206 @@ import LinuxKernel
 import MountTable
 import RestorePlan
 
-/// Saves the contents of memory file systems, each superblock once, and looks which roots are files.
+/// Saves the contents of memory file systems, each superblock once, and of what has been unlinked, and
+/// looks which roots are files.
 ///
-/// Which mounts it visits: of a saved superblock one for each root that no other root contains; and
-/// every mount whose kind the restore must know before it can look itself.
+/// Which mounts it visits: of a saved superblock one for each root that no other root contains; every mount
+/// whose kind the restore must know before it can look itself; and mounts of something unlinked, first
+/// to see which show one file, and last to save those that have no other name.
 struct ContentSaver {
+  /// What was seen on the way.
+  struct Answers {
+    /// Whether a mount shows a file, for those that were looked at.
+    var isFile: [MountID: Bool] = [:]
+    /// `Mount.unlinkedAs`.
+    var unlinkedAs: [MountID: MountID] = [:]
+  }
+
+  /// Something unlinked, as the first mount that shows it has it.
+  private struct Unlinked {
+    var index: Int
+    var anchor: Int
+    var hasOtherNames: Bool
+  }
+
+  private let pid: Int32
+  private let whole: MountTable
   private let kept: MountTable
+  private let unlinkedRoots: [(index: Int, anchor: Int)]
   /// The mounts that show all of a superblock that can be reached, by index in `kept`.
   private var shown: [DeviceNumber: [Int]] = [:]
   private var looked: [Int] = []
   private var archives: [DeviceNumber: CInt] = [:]
+  private var unlinkedFiles: [FileIdentity: Unlinked] = [:]
+  private var otherNames: [FileIdentity: [UInt8]] = [:]
+  private var unlinkedArchives: [MountID: CInt] = [:]
+  private(set) var answers = Answers()
 
-  init(_ classification: Classification) {
+  /// - Parameter table: what was read of `pid`, with the mounts that are left out.
+  init(_ classification: Classification, pid: Int32, table: MountTable) {
+    self.pid = pid
+    whole = table
     kept = classification.table
+    unlinkedRoots = classification.unlinkedRoots
     let saved = classification.savedDevices
     var all: [DeviceNumber: [Int]] = [:]
-    for (index, mount) in kept.mounts.enumerated() {
-      if saved.contains(mount.device), !mount.isRootDeleted {
-        all[mount.device, default: []].append(index)
+    for index in kept.mounts.indices {
+      let isDeleted = kept.mounts[index].isRootDeleted
+      if !isDeleted, saved.contains(kept.mounts[index].device) {
+        all[kept.mounts[index].device, default: []].append(index)
       }
-      if mount.isRootDeleted || classification.kinds[index].isExternal { looked.append(index) }
+      if isDeleted || classification.kinds[index].isExternal { looked.append(index) }
     }
     for (device, indices) in all { shown[device] = kept.widestRoots(indices) }
   }
 
   var devices: [DeviceNumber] { shown.keys.sorted() }
 
+  /// Which mounts want an archive for what they show; once `lookAtUnlinked` has been done.
+  var unlinked: [MountID] { unlinkedFiles.values.map { kept.mounts[$0.index].id }.sorted() }
+
   mutating func add(_ archive: consuming Descriptor, for device: DeviceNumber) {
     archives[device] = archive.release()
+  }
+
+  mutating func add(_ archive: consuming Descriptor, for mount: MountID) {
+    unlinkedArchives[mount] = archive.release()
   }
 
   /// Closes the archives.
   mutating func close() {
     for descriptor in archives.values { _ = Glibc.close(descriptor) }
+    for descriptor in unlinkedArchives.values { _ = Glibc.close(descriptor) }
     archives = [:]
+    unlinkedArchives = [:]
   }
 
-  /// Enters the container and does it.
+  /// Sees which mounts show one unlinked file.
   ///
-  /// - Parameter table: what was read of `pid`, with the mounts that are left out.
-  /// - Returns: whether a mount shows a file, for those that were looked at.
-  /// - Throws: `ReadFailure` where the container cannot be entered or a file cannot be saved.
-  func run(pid: Int32, table: MountTable) throws -> [MountID: Bool] {
-    var placeOf: [Int: Int] = [:]
-    for index in looked + shown.values.joined() {
-      if let place = table.index(of: kept.mounts[index].id) { placeOf[place] = index }
+  /// - Throws: `ReadFailure` where the container cannot be entered.
+  mutating func lookAtUnlinked() throws {
+    guard !unlinkedRoots.isEmpty else { return }
+    let found = try visit(unlinkedRoots.map(\.index)) { _, descriptor in
+      var status = stat()
+      try checked(fstat(descriptor, &status) < 0 ? -Int(errno) : 0, "fstat", "it")
+      let hasNames = status.st_mode & S_IFMT != S_IFDIR && status.st_nlink > 0
+      return [UInt64(status.st_dev), UInt64(status.st_ino), hasNames ? 1 : 0].flatMap { number in
+        withUnsafeBytes(of: number) { Array($0) }
+      }
     }
-    guard !placeOf.isEmpty else { return [:] }
+    for (index, anchor) in unlinkedRoots {
+      guard let answer = found[index] else { continue }
+      let numbers = answer.withUnsafeBytes { bytes in
+        (0..<3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+      }
+      let identity = FileIdentity(device: numbers[0], inode: numbers[1])
+      let first = unlinkedFiles[identity]?.index ?? index
+      if first == index {
+        unlinkedFiles[identity] = Unlinked(
+          index: index, anchor: anchor, hasOtherNames: numbers[2] != 0)
+      }
+      answers.unlinkedAs[kept.mounts[index].id] = kept.mounts[first].id
+    }
+  }
+
+  /// Enters the container and does the rest, but for `saveUnlinked`.
+  ///
+  /// - Throws: `ReadFailure` where the container cannot be entered or a file cannot be saved.
+  mutating func run() throws {
+    let named = unlinkedFiles.filter(\.value.hasOtherNames)
+    let wanted = Set(named.keys)
+    // On the container's root; memory file systems are looked through as they are saved.
+    let isOnRoot = named.values.contains { $0.anchor == kept.rootIndex }
+    let root = kept.rootIndex
     // The child's own.
     var gathering = RootGathering(shown)
-    let answers = try visitMounts(of: pid, table: table, wanted: placeOf.keys.sorted()) {
-      place, descriptor in
-      let index = placeOf[place]!
-      let mount = kept.mounts[index]
-      if let archive = archives[mount.device],
-        let roots = gathering.add(index, of: mount.device, mount.root, descriptor)
+    let archives = archives
+    let table = kept
+    let found = try visit(
+      looked + shown.values.joined() + (isOnRoot ? [root] : [])
+    ) { index, descriptor in
+      var names: [FileIdentity: [UInt8]] = [:]
+      let device = table.mounts[index].device
+      if let archive = archives[device],
+        let roots = gathering.add(index, of: device, table.mounts[index].root, descriptor)
       {
         _ = try ContentArchive.write(roots: roots, to: archive)
+        if !wanted.isEmpty { names = try ContentArchive.names(of: wanted, below: roots) }
+      } else if isOnRoot, index == root {
+        names = try ContentArchive.names(
+          of: wanted, below: [ContentRoot(descriptor: descriptor)])
       }
       var status = stat()
-      return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR ? [1] : [0]
+      let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+      return Self.answer(isFile, names)
     }
-    var isFile: [MountID: Bool] = [:]
-    for (place, answer) in answers { isFile[table.mounts[place].id] = answer == [1] }
-    return isFile
+    for (index, answer) in found {
+      answers.isFile[kept.mounts[index].id] = answer.first == 1
+      for (identity, name) in Self.names(answer.dropFirst()) { otherNames[identity] = name }
+    }
+  }
+
+  /// Saves what has been unlinked, each file once.
+  ///
+  /// - Throws: `ReadFailure`, as `run`.
+  mutating func saveUnlinked() throws {
+    var nameOf: [Int: [UInt8]] = [:]
+    for (identity, file) in unlinkedFiles { nameOf[file.index] = otherNames[identity] }
+    let archives = unlinkedArchives
+    let table = kept
+    _ = try visit(unlinkedFiles.values.map(\.index)) { index, descriptor in
+      if let archive = archives[table.mounts[index].id] {
+        try ContentArchive.writeUnlinked(descriptor, otherName: nameOf[index], to: archive)
+      }
+      return []
+    }
+  }
+
+  /// - Parameters:
+  ///   - wanted: indices in `kept`, also of what `body` is given and what is returned.
+  ///   - body: run in a process inside the container.
+  private func visit(
+    _ wanted: [Int], _ body: (Int, CInt) throws -> [UInt8]
+  ) throws -> [Int: [UInt8]] {
+    var placeOf: [Int: Int] = [:]
+    for index in wanted {
+      if let place = whole.index(of: kept.mounts[index].id) { placeOf[place] = index }
+    }
+    guard !placeOf.isEmpty else { return [:] }
+    let found = try visitMounts(of: pid, table: whole, wanted: placeOf.keys.sorted()) {
+      try body(placeOf[$0]!, $1)
+    }
+    return Dictionary(uniqueKeysWithValues: found.map { (placeOf[$0]!, $1) })
+  }
+
+  /// Whether it is a file; then names: device, inode, length of the name, the name.
+  private static func answer(_ isFile: Bool, _ names: [FileIdentity: [UInt8]]) -> [UInt8] {
+    var bytes: [UInt8] = [isFile ? 1 : 0]
+    for (identity, name) in names {
+      for number in [identity.device, identity.inode, UInt64(name.count)] {
+        withUnsafeBytes(of: number) { bytes += $0 }
+      }
+      bytes += name
+    }
+    return bytes
+  }
+
+  private static func names(_ answer: ArraySlice<UInt8>) -> [(FileIdentity, [UInt8])] {
+    var found: [(FileIdentity, [UInt8])] = []
+    var rest = answer
+    while rest.count >= 24 {
+      let numbers = rest.withUnsafeBytes { bytes in
+        (0..<3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+      }
+      rest = rest.dropFirst(24)
+      found.append(
+        (
+          FileIdentity(device: numbers[0], inode: numbers[1]),
+          Array(rest.prefix(Int(numbers[2])))
+        ))
+      rest = rest.dropFirst(Int(numbers[2]))
+    }
+    return found
   }
 }
 

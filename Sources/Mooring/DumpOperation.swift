@@ -55,12 +55,12 @@ public struct DumpOperation {
           log.notice("\(finding)")
         }
         if let refusal = EngineFailure.refusal("dump", classification.findings) { throw refusal }
-        let saved = classification.savedDevices.count
-        log.info("\(facts.mounts.mounts.count) mounts; saving \(saved) memory file systems")
+        let devices = classification.savedDevices.count
+        log.info("\(facts.mounts.mounts.count) mounts; saving \(devices) memory file systems")
         for (mount, kind) in zip(classification.table.mounts, classification.kinds) {
           log.debug("\(mount.mountPoint) (mount \(mount.id)): \(kind)")
         }
-        let isFile = try saveContents(facts, classification, writer)
+        let saved = try saveContents(facts, classification, writer)
         guard !watch.hasChanged() else {
           throw EngineFailure(
             .failed,
@@ -69,7 +69,8 @@ public struct DumpOperation {
         }
         try writer.write(
           SavedContainer(
-            mounts: classification.moored(isFile: isFile),
+            mounts: classification.moored(
+              isFile: saved.isFile, unlinkedAs: saved.unlinkedAs),
             namespaces: facts.namespaces,
             pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
             pluginNames: chain?.inventoryPlugins ?? []))
@@ -87,13 +88,19 @@ public struct DumpOperation {
 
   private func saveContents(
     _ facts: ContainerFacts, _ classification: Classification, _ writer: borrowing ImageWriter
-  ) throws -> [MountID: Bool] {
+  ) throws -> ContentSaver.Answers {
     DescriptorLimit().raise()
-    var saver = ContentSaver(classification)
+    var saver = ContentSaver(classification, pid: options.pid, table: facts.mounts)
     defer { saver.close() }
     for device in saver.devices {
       saver.add(try writer.createContents(of: device), for: device)
     }
-    return try saver.run(pid: options.pid, table: facts.mounts)
+    try saver.lookAtUnlinked()
+    try saver.run()
+    for mount in saver.unlinked {
+      saver.add(try writer.createUnlinked(mount), for: mount)
+    }
+    try saver.saveUnlinked()
+    return saver.answers
   }
 }

@@ -67,6 +67,7 @@ public struct RestoreOperation {
       options: outside.options, root: root, host: try readOwnMountTable(),
       descriptorLimit: Int(clamping: DescriptorLimit().most))
     request.outside = outside.found
+    request.archivedRoots = saved.archivedRoots
     request.mountLimit = mountLimit()
     return Prepared(saved: saved, plan: request.plan(), root: root)
   }
@@ -138,6 +139,12 @@ public struct RestoreOperation {
         let device = DeviceNumber(packed: UInt32(message.number ?? 0))
         guard let content = try images.openContents(of: device) else {
           throw EngineFailure(.failed, "the images hold no content for the superblock \(device)")
+        }
+        return Message(.answer, descriptors: [content.release()])
+      case .needUnlinked:
+        let mount = MountID(UInt32(clamping: message.number ?? 0))
+        guard let content = try images.openUnlinked(mount) else {
+          throw EngineFailure(.failed, "the images do not hold what mount \(mount) shows")
         }
         return Message(.answer, descriptors: [content.release()])
       case .willMake:

@@ -135,13 +135,25 @@ public struct VerifyOperation {
       shown[device] = roots
       for index in roots { deviceOf[index] = device }
     }
+    var unlinked: [Int: CInt] = [:]
+    defer { for descriptor in unlinked.values { close(descriptor) } }
+    for mount in plan.expected.mounts where mount.isRootDeleted && mount.unlinkedAs == mount.id {
+      guard let index = plan.expected.index(of: mount.id), let found = partner[index],
+        let archive = try images.openUnlinked(mount.id)
+      else { continue }
+      unlinked[found] = archive.release()
+    }
     // The child's own.
     var gathering = RootGathering(shown)
     let answers = try visitMounts(
-      of: options.pid, table: tree.found, wanted: deviceOf.keys.sorted()
+      of: options.pid, table: tree.found,
+      wanted: (Array(deviceOf.keys) + Array(unlinked.keys)).sorted()
     ) { index, descriptor in
-      let device = deviceOf[index]!
-      guard
+      if let archive = unlinked[index] {
+        let found = try ContentArchive.unlinkedDifferences(between: archive, and: descriptor)
+        return Array(found.map(\.description).joined(separator: "\0").utf8)
+      }
+      guard let device = deviceOf[index],
         let roots = gathering.add(index, of: device, tree.found.mounts[index].root, descriptor)
       else { return [] }
       let found = try ContentArchive.differences(between: archives[device]!, and: roots)

@@ -130,6 +130,11 @@ struct Worker {
         let archive = try need(Message(.needContent, text: String(device.packed)))
         try ContentArchive.extract(from: archive.number, into: directory)
       },
+      unpackUnlinked: { mount, place in
+        let archive = try need(Message(.needUnlinked, text: mount.description))
+        try ContentArchive.extractUnlinked(
+          from: archive.number, into: place.directory, as: place.name)
+      },
       joinOutside: { mount, descriptor in
         _ = try ask(
           Message(.joinOutside, Array(mount.description.utf8), descriptors: [descriptor]))

@@ -31,6 +31,9 @@ public struct Mount: Hashable, Sendable, Codable {
   public var isPeerGroupOutside = false
   /// Whether the mount shows a file rather than a directory; `nil` where nobody looked.
   public var isFile: Bool?
+  /// For a root that has been unlinked: the first mount of the table that shows the same file or
+  /// directory, itself perhaps (looked up by a dump); `nil` where nobody looked.
+  public var unlinkedAs: MountID?
   /// What an image says about the mount's origin outside; `nil` for facts of a kernel.
   public var mooring: SavedMooring?
 

@@ -63,11 +63,32 @@ public struct Classification: Sendable {
     return devices
   }
 
+  /// Mounts of something unlinked that the restore has to make again: on what it makes itself, and on the
+  /// container's root. By index, with the index of the mount that stands for their file system.
+  public var unlinkedRoots: [(index: Int, anchor: Int)] {
+    table.mounts.indices.compactMap { index in
+      guard table.mounts[index].isRootDeleted, index != table.rootIndex else { return nil }
+      var anchor = index
+      if case .bind(let id) = kinds[index], let found = table.index(of: id) { anchor = found }
+      switch kinds[anchor] {
+      case .newSuperblock, .namespaceRoot: return (index, anchor)
+      default: return nil
+      }
+    }
+  }
+
   /// The table as an image holds it: each external mount with its mooring.
   ///
-  /// - Parameter isFile: whether a mount shows a file, for those that somebody looked at.
-  public func moored(isFile: [MountID: Bool]) -> MountTable {
+  /// - Parameters:
+  ///   - isFile: whether a mount shows a file, for those that somebody looked at.
+  ///   - unlinkedAs: `Mount.unlinkedAs` of those whose root has been unlinked.
+  public func moored(
+    isFile: [MountID: Bool], unlinkedAs: [MountID: MountID] = [:]
+  ) -> MountTable {
     var saved = table
+    saved.annotate(unlinkedAs.keys.compactMap { table.index(of: $0) }) {
+      $0.unlinkedAs = unlinkedAs[$0.id]
+    }
     saved.annotate(isFile.keys.compactMap { table.index(of: $0) }) { $0.isFile = isFile[$0.id] }
     for (index, kind) in kinds.enumerated() where kind.isExternal {
       saved.annotate(CollectionOfOne(index)) { mount in

@@ -107,14 +107,16 @@ extension Classifier {
             ]))
       }
     }
-    for (index, mount) in table.mounts.enumerated()
-    where mount.isRootDeleted && mount.mooring == nil && !result.kinds[index].isExternal
-      && result.kinds[index] != .unsupported
-    {
+    for index in table.mounts.indices where table.mounts[index].isRootDeleted {
+      let mount = table.mounts[index]
+      let origin = anchor(of: index, in: result)
+      guard result.kinds[origin] == .newSuperblock else { continue }
+      if case .memory = FileSystemKind(mount.fileSystem) { continue }
       result.findings.append(
         Finding(
-          "it shows what has been unlinked; the restore makes an empty file or directory in its place",
-          severity: .note, on: mount, cures: ["to keep it, map it: \(mapping(mount))"]))
+          "it shows what has been unlinked in a \(mount.fileSystem), where nobody can make it again",
+          on: mount,
+          cures: ["leave it out: --skip-mnt \(mount.mountPoint)", "map it: \(mapping(mount))"]))
     }
     guard let host else { return }
     let outside = table.mounts.indices.filter { index in

@@ -11,8 +11,10 @@ extension RestorePlanner {
       if !isOurs { setAttributes(mount, origin, always: isTakenFromOutside(anchor)) }
       return origin
     }
-    if mount.isRootDeleted, let deleted = anchors[anchor]!.deleted[mount.root] {
-      return clone(of: origin, path: deleted.name.bytes, mount)
+    if mount.isRootDeleted,
+      let placeholder = anchors[anchor]!.placeholders.first(where: { $0.stands(for: mount) })
+    {
+      return clone(of: origin, path: placeholder.name.bytes, mount)
     }
     let path = mount.root.relative(to: anchors[anchor]!.shown) ?? []
     if case .controlGroup = FileSystemKind(mount.fileSystem), !path.isEmpty {
@@ -65,31 +67,34 @@ extension RestorePlanner {
       let content = hasContent(mount)
       var new = newFileSystem(mount, kinds[index])
       let flags = new.flags
-      if content || !anchors[index]!.deleted.isEmpty { new.flags.remove(.readOnly) }
+      if content || !anchors[index]!.placeholders.isEmpty { new.flags.remove(.readOnly) }
       let attributes = isDirect && !content ? mount.attributes : MountAttributes()
       steps.append(.createFileSystem(new, attributes: attributes, mount: mount.id, into: slot))
       if !isDirect { steps.append(.stage(slot)) }
       if content { steps.append(.unpack(mount.device, into: slot)) }
       if new.flags != flags {
-        if anchors[index]!.deleted.isEmpty {
+        if anchors[index]!.placeholders.isEmpty {
           steps.append(.setSuperblockFlags(slot, flags))
         } else {
           anchors[index]!.lateFlags = flags
         }
       }
     }
-    for deleted in anchors[index]!.deleted.values.sorted(by: { $0.name < $1.name }) {
-      steps.append(.makePlaceholder(in: slot, name: deleted.name, isFile: deleted.isFile))
+    for placeholder in anchors[index]!.placeholders {
+      steps.append(
+        .makePlaceholder(
+          in: slot, name: placeholder.name, isFile: placeholder.isFile,
+          content: placeholder.content))
     }
     return slot
   }
 
   /// Everything that shows them is attached: now they can go.
   mutating func removePlaceholders(_ index: Int, _ origin: Slot) {
-    for (root, deleted) in anchors[index]!.deleted.sorted(by: { $0.value.name < $1.value.name }) {
-      guard let path = root.relative(to: anchors[index]!.shown) else { continue }
+    for placeholder in anchors[index]!.placeholders {
+      guard let path = placeholder.root.relative(to: anchors[index]!.shown) else { continue }
       steps.append(
-        .removePlaceholder(in: origin, name: deleted.name, path: KernelString(path)))
+        .removePlaceholder(in: origin, name: placeholder.name, path: KernelString(path)))
     }
     if let flags = anchors[index]!.lateFlags { steps.append(.setSuperblockFlags(origin, flags)) }
   }

@@ -13,6 +13,8 @@ public struct RestoreRequest: Sendable {
   public var namespaces: ContainerNamespaces
   /// Superblocks whose content the images hold.
   public var archivedDevices: Set<DeviceNumber>
+  /// Mounts whose unlinked root the images hold, as `Mount.unlinkedAs` names them.
+  public var archivedRoots: Set<MountID> = []
   public var options: MountOptions
   /// The directory that becomes the root, resolved; `nil` to build the root from the images.
   public var root: MountPath?
@@ -102,10 +104,20 @@ struct RestorePlanner {
     /// Its only mount is the one that was made or taken: nothing is staged.
     var isDirect: Bool
     var slot: Slot?
-    /// What was unlinked: the names of the placeholders, by root.
-    var deleted: [MountPath: (name: KernelString, isFile: Bool)] = [:]
+    /// What stands for what was unlinked, in the order in which it is made.
+    var placeholders: [Placeholder] = []
     /// Flags that the superblock gets once nothing is written to it any more.
     var lateFlags: SuperblockFlags?
+  }
+
+  struct Placeholder {
+    var name: KernelString
+    /// What mountinfo calls it.
+    var root: MountPath
+    /// `Mount.unlinkedAs`.
+    var file: MountID
+    var isFile: Bool
+    var content: PlaceholderContent
   }
 
   struct Exemplar {
@@ -194,15 +206,7 @@ struct RestorePlanner {
         anchors[anchor] = Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
       }
       anchors[anchor]!.uses += 1
-      guard isRemade(index, anchor) else { continue }
-      let root = table.mounts[index].root
-      if anchors[anchor]!.deleted[root] == nil {
-        placeholderCount += 1
-        anchors[anchor]!.deleted[root] = (
-          KernelString(".mooring-unlinked-\(placeholderCount)"),
-          table.mounts[index].isFile ?? false
-        )
-      }
+      if isRemade(index, anchor) { addPlaceholder(index, anchor) }
     }
     for (id, group) in groups.groups where needsExemplar(group) {
       anchors[anchorIndex(of: group.members[0])]!.uses += 1
@@ -211,7 +215,35 @@ struct RestorePlanner {
     }
     for index in anchors.indices where anchors[index]?.uses == 1 {
       anchors[index]!.isDirect =
-        table.mounts[index].root == anchors[index]!.shown && anchors[index]!.deleted.isEmpty
+        table.mounts[index].root == anchors[index]!.shown && anchors[index]!.placeholders.isEmpty
+    }
+  }
+
+  private mutating func addPlaceholder(_ index: Int, _ anchor: Int) {
+    let mount = table.mounts[index]
+    let there = anchors[anchor]!.placeholders
+    if there.contains(where: { $0.stands(for: mount) }) { return }
+    placeholderCount += 1
+    let file = mount.unlinkedAs ?? mount.id
+    let isFile = mount.isFile ?? false
+    let content: PlaceholderContent =
+      if isFile, let first = there.first(where: { $0.file == file }) {
+        .link(to: first.name)
+      } else if request.archivedRoots.contains(file) {
+        .saved(file)
+      } else {
+        .empty
+      }
+    anchors[anchor]!.placeholders.append(
+      Placeholder(
+        name: KernelString(".mooring-unlinked-\(placeholderCount)"), root: mount.root, file: file,
+        isFile: isFile, content: content))
+    if content == .empty {
+      findings.append(
+        Finding(
+          "it shows what had been unlinked, and the images do not hold it; an empty "
+            + "\(isFile ? "file" : "directory") is made in its place", severity: .note, on: mount,
+          cures: ["dump again with this engine"]))
     }
   }
 
@@ -322,5 +354,13 @@ struct RestorePlanner {
       removePlaceholders(index, slot)
       release(slot)
     }
+  }
+}
+
+extension RestorePlanner.Placeholder {
+  /// Images of others do not say which mounts show one file: those with the same name are taken for it.
+  func stands(for mount: Mount) -> Bool {
+    guard root == mount.root else { return false }
+    return mount.unlinkedAs == nil || mount.unlinkedAs == file
   }
 }

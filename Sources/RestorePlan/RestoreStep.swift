@@ -50,6 +50,25 @@ public enum MissingMountPoint: Hashable, Sendable, Codable {
   case make(origin: Slot, path: KernelString, onDisk: Bool)
 }
 
+/// What a file or directory is made from that stands for one that was unlinked.
+public enum PlaceholderContent: Hashable, Sendable, Codable {
+  case empty
+  /// The archive that belongs to this mount.
+  case saved(MountID)
+  /// Another name of the placeholder that was made before.
+  case link(to: KernelString)
+}
+
+extension PlaceholderContent: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .empty: ""
+    case .saved(let id): " as saved for mount \(id)"
+    case .link(let name): ", another name of \(name),"
+    }
+  }
+}
+
 /// One step of a restore. A step names slots; the executor owns the descriptors.
 public enum RestoreStep: Hashable, Sendable, Codable {
   /// Take a clone of what lies outside; done by the engine, before the build.
@@ -66,7 +85,8 @@ public enum RestoreStep: Hashable, Sendable, Codable {
   case setSuperblockFlags(Slot, SuperblockFlags)
   /// Make a file or directory that stands for one that was unlinked, under a name of its own at the
   /// root of the file system. (What is unlinked already can be mounted nowhere.)
-  case makePlaceholder(in: Slot, name: KernelString, isFile: Bool)
+  case makePlaceholder(
+    in: Slot, name: KernelString, isFile: Bool, content: PlaceholderContent)
   /// Give it the name that the unlinked one had, and unlink it.
   case removePlaceholder(in: Slot, name: KernelString, path: KernelString)
   /// Make a cgroup where it is missing.
@@ -104,8 +124,8 @@ extension RestoreStep: CustomStringConvertible {
     case .stage(let slot): "stage \(slot)"
     case .unpack(let device, let slot): "unpack the content of \(device) into \(slot)"
     case .setSuperblockFlags(let slot, _): "set the superblock flags of \(slot)"
-    case .makePlaceholder(let slot, let name, let isFile):
-      "make \(isFile ? "file" : "directory") \(name) in \(slot), to be unlinked"
+    case .makePlaceholder(let slot, let name, let isFile, let content):
+      "make \(isFile ? "file" : "directory") \(name)\(content) in \(slot), to be unlinked"
     case .removePlaceholder(let slot, let name, let path):
       "unlink \(name) as /\(path) in \(slot)"
     case .makeControlGroup(let slot, let path): "make cgroup \(path) in \(slot) if it is missing"

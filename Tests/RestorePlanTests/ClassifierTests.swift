@@ -91,10 +91,16 @@ struct ClassifierTests {
     #expect(found.problems.count == 50)
   }
 
-  @Test func whatHasBeenUnlinkedIsNoted() throws {
+  @Test func whatHasBeenUnlinkedIsSavedWhereItCanBeMadeAgain() throws {
     let found = try classify("1 0 8:1 /r / type=ext4\n2 1 0:5 / /t\n3 1 0:5 /x /y deleted")
-    #expect(found.problems.isEmpty)
-    #expect(found.findings.contains { $0.mount == 3 && $0.severity == .note })
+    #expect(found.findings.isEmpty)
+    #expect(found.unlinkedRoots.map(\.index) == [2])
+    let root = try classify("1 0 8:1 /r / type=ext4\n2 1 8:1 /r/x /y deleted")
+    #expect(root.findings.isEmpty)
+    #expect(root.unlinkedRoots.map(\.anchor) == [0])
+    let proc = try classify(
+      "1 0 8:1 /r / type=ext4\n2 1 0:5 / /proc type=proc\n3 1 0:5 /9 /y type=proc deleted")
+    #expect(proc.problems.map(\.mount) == [3])
   }
 }
 

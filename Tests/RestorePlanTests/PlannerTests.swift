@@ -94,6 +94,28 @@ struct PlannerTests {
     check(plan, 3)
   }
 
+  @Test func oneUnlinkedFileIsMadeOnce() throws {
+    let lines = """
+      1 0 8:1 /r / type=ext4
+      2 1 0:5 / /t
+      3 1 0:5 /x /a deleted
+      4 1 0:5 /x /b deleted
+      5 1 0:5 /y /c deleted
+      6 1 0:5 /x /d deleted
+      """
+    let plan = try plan(lines) { request in
+      request.table.annotate(2..<6) {
+        $0.isFile = true
+        $0.unlinkedAs = $0.id == 6 ? 6 : 3
+      }
+      request.archivedRoots = [3, 6]
+    }
+    let contents = plan.steps.compactMap { (step) -> PlaceholderContent? in
+      if case .makePlaceholder(_, _, _, let content) = step { content } else { nil }
+    }
+    #expect(contents == [.saved(3), .link(to: ".mooring-unlinked-1"), .saved(6)])
+  }
+
   @Test func optionsOfControlGroupsAreTheMachines() throws {
     let lines = "1 0 8:1 /r / type=ext4\n2 1 0:9 / /cg type=cgroup2 nsdelegate"
     let host = "20 10 8:1 / / type=ext4\n21 20 0:9 / /sys type=cgroup2 memory_recursiveprot"

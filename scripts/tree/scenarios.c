@@ -89,6 +89,48 @@ static void deleted_file_with_contents(const struct request *request)
 		die("remove the source");
 }
 
+/* What has no name any more, or not this one: data, owners and rights, a fifo, one file at two places,
+   another name that lives on, and two files that had one name. */
+static void unlinked_contents(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (int i = 1; i <= 8; i++) {
+		char place[] = { '/', (char)('0' + i), 0 };
+		if (i == 4)
+			make_directory(place);
+		else
+			write_text(place, "");
+	}
+	write_text("/t/file", "only here\n");
+	if (chmod("/t/file", 0640) || lchown("/t/file", 7, 8))
+		die("file");
+	bind_mount("/t/file", "/1");
+	bind_mount("/t/file", "/2");
+	write_text("/t/name", "two names\n");
+	if (link("/t/name", "/t/other"))
+		die("link");
+	bind_mount("/t/name", "/3");
+	make_directory("/t/directory");
+	if (chmod("/t/directory", 01711))
+		die("chmod");
+	bind_mount("/t/directory", "/4");
+	if (mkfifo("/t/fifo", 0600))
+		die("mkfifo");
+	bind_mount("/t/fifo", "/5");
+	write_text("/t/again", "first\n");
+	bind_mount("/t/again", "/6");
+	if (unlink("/t/again"))
+		die("unlink");
+	write_text("/t/again", "second\n");
+	bind_mount("/t/again", "/7");
+	write_text("/on-root", "on the root\n");
+	bind_mount("/on-root", "/8");
+	if (unlink("/t/file") || unlink("/t/name") || rmdir("/t/directory") || unlink("/t/fifo") ||
+	    unlink("/t/again") || unlink("/on-root"))
+		die("remove the sources");
+}
+
 static void overmounted_file(const struct request *request)
 {
 	(void)request;
@@ -420,6 +462,7 @@ static const struct scenario {
 	{ "external-master-and-sharing", external_master_and_sharing, take_from_outside },
 	{ "deleted-root", deleted_root, NULL },
 	{ "deleted-file-with-contents", deleted_file_with_contents, NULL },
+	{ "unlinked-contents", unlinked_contents, NULL },
 	{ "overmounted-file", overmounted_file, NULL },
 	{ "shared-parent", shared_parent, NULL },
 	{ "read-only-root", read_only_root, NULL },

@@ -286,6 +286,16 @@ nonisolated struct ImageMountEntry: @unchecked Sendable {
   /// Clears the value of `peerGroupIsOutside`. Subsequent reads from it will return its default value.
   mutating func clearPeerGroupIsOutside() {_uniqueStorage()._peerGroupIsOutside = nil}
 
+  /// Of a root that has been unlinked: the first mount that shows the same file.
+  var unlinkedAs: UInt32 {
+    get {_storage._unlinkedAs ?? 0}
+    set {_uniqueStorage()._unlinkedAs = newValue}
+  }
+  /// Returns true if `unlinkedAs` has been explicitly set.
+  var hasUnlinkedAs: Bool {_storage._unlinkedAs != nil}
+  /// Clears the value of `unlinkedAs`. Subsequent reads from it will return its default value.
+  mutating func clearUnlinkedAs() {_uniqueStorage()._unlinkedAs = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -353,7 +363,7 @@ nonisolated struct ImageIDMap: Sendable {
 
 nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "MountEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0\u{3}peer_group_is_outside\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0\u{3}peer_group_is_outside\0\u{3}unlinked_as\0")
 
   fileprivate class _StorageClass {
     var _fstype: UInt32? = nil
@@ -383,6 +393,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
     var _kernelSource: Data? = nil
     var _idMap: ImageIDMap? = nil
     var _peerGroupIsOutside: Bool? = nil
+    var _unlinkedAs: UInt32? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -420,6 +431,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       _kernelSource = source._kernelSource
       _idMap = source._idMap
       _peerGroupIsOutside = source._peerGroupIsOutside
+      _unlinkedAs = source._unlinkedAs
     }
   }
 
@@ -481,6 +493,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         case 1006: try { try decoder.decodeSingularBytesField(value: &_storage._kernelSource) }()
         case 1007: try { try decoder.decodeSingularMessageField(value: &_storage._idMap) }()
         case 1008: try { try decoder.decodeSingularBoolField(value: &_storage._peerGroupIsOutside) }()
+        case 1009: try { try decoder.decodeSingularUInt32Field(value: &_storage._unlinkedAs) }()
         default: break
         }
       }
@@ -574,6 +587,9 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       try { if let v = _storage._peerGroupIsOutside {
         try visitor.visitSingularBoolField(value: v, fieldNumber: 1008)
       } }()
+      try { if let v = _storage._unlinkedAs {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 1009)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -610,6 +626,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         if _storage._kernelSource != rhs_storage._kernelSource {return false}
         if _storage._idMap != rhs_storage._idMap {return false}
         if _storage._peerGroupIsOutside != rhs_storage._peerGroupIsOutside {return false}
+        if _storage._unlinkedAs != rhs_storage._unlinkedAs {return false}
         return true
       }
       if !storagesAreEqual {return false}
