@@ -128,26 +128,31 @@ final class HostProcess {
   /// Kills the host, with what plugins started and left in its process group, and reaps it.
   func killHost() {
     guard isRunning else { return }
-    kill(-pid, SIGKILL)
     kill(pid, SIGKILL)
     reap()
   }
 
   /// How the host ended; waits for it.
+  ///
+  /// - Parameter endingGroup: whether what plugins started goes with it: as long as the host is not
+  ///   reaped, the number of its process group is nobody else's.
   @discardableResult
-  private func reap() -> CInt {
+  private func reap(endingGroup: Bool = true) -> CInt {
     guard isRunning else { return 0 }
     isRunning = false
+    if endingGroup { kill(-pid, SIGKILL) }
     var status: CInt = 0
     while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
     return status
   }
 
   /// Waits for a host that has said its last word.
-  func waitForEnd() {
+  ///
+  /// - Parameter succeeded: whether what plugins started may stay: a restored mount may depend on it.
+  func waitForEnd(succeeded: Bool) {
     guard isRunning else { return }
     var event = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
-    if poll(&event, 1, 2000) == 1 { reap() } else { killHost() }
+    if poll(&event, 1, 2000) == 1 { reap(endingGroup: !succeeded) } else { killHost() }
     readOutput()
     log.flush(plugin: nil)
   }

@@ -15,7 +15,7 @@ extension PluginChain {
     let settings = HostSettings(
       operation: "plugins", folder: folder, logLevel: PluginLog.level(of: log))
     let host = try HostProcess.start(settings, images: nil, timeout: timeout, log: log)
-    defer { host.waitForEnd() }
+    defer { host.waitForEnd(succeeded: false) }
     var descriptions: [PluginDescription] = []
     var answer = try host.ask(PluginMessage(.list))
     while answer.kind == .answer {

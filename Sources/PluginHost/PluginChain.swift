@@ -136,7 +136,7 @@ public final class PluginChain {
       } catch {
         failures.append(PluginFailure.wrapping(error, operation))
       }
-      host.waitForEnd()
+      host.waitForEnd(succeeded: succeeded && failures.isEmpty)
     }
     for plugin in inProcess[..<initialisedCount] { plugin.finish(stage, succeeded: succeeded) }
     return failures
@@ -145,7 +145,7 @@ public final class PluginChain {
   /// After a failure at the start the host runs `exit` of its own accord.
   private func waitForExits() -> [PluginFailure] {
     guard let host, host.isRunning else { return [] }
-    defer { host.waitForEnd() }
+    defer { host.waitForEnd(succeeded: false) }
     do {
       while try host.nextAnswer().kind != .finished {}
       return []

@@ -77,6 +77,31 @@ extension Classifier {
     }
   }
 
+  /// `fsconfig(2)` takes strings of 255 bytes at most; `mount(2)`, with which the mount was made, more.
+  func checkLengths(_ mount: Mount, _ findings: inout [Finding]) {
+    var tooLong = mount.source.bytes.count > 255 ? ["its source"] : []
+    for option in mount.superblockOptions.bytes.split(separator: 0x2C) {
+      let parts = option.split(separator: 0x3D, maxSplits: 1)
+      guard parts.contains(where: { $0.count > 255 }) else { continue }
+      tooLong.append("its option \(KernelString(Array(parts[0].prefix(40))))")
+    }
+    guard !tooLong.isEmpty else { return }
+    findings.append(
+      Finding(
+        "\(tooLong.joined(separator: " and ")) has more than 255 bytes, which the restore cannot give to "
+          + "a new \(mount.fileSystem)", on: mount,
+        cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+  }
+
+  /// Says that the content of a root in memory is not saved.
+  func noteRoot(_ table: MountTable, _ findings: inout [Finding]) {
+    guard case .memory = FileSystemKind(table.root.fileSystem) else { return }
+    findings.append(
+      Finding(
+        "the root is a \(table.root.fileSystem), whose content is not saved, as that of no root is",
+        severity: .note, on: table.root, cures: ["bring a copy of it to the restore: -r DIR"]))
+  }
+
   /// Masters and peers that lie outside the table: allowed where the mount comes from outside itself.
   func checkPropagation(_ result: inout Classification) {
     let table = result.table

@@ -44,6 +44,7 @@ public struct Classifier {
     var result = Classification(
       table: table, kinds: kinds.map { $0 ?? .unsupported }, findings: findings)
     checkPropagation(&result)
+    if host != nil { noteRoot(table, &result.findings) }
     return result
   }
 
@@ -108,6 +109,7 @@ public struct Classifier {
       kinds[index] = kind
       if kind == .newSuperblock && !isMadeAnew {
         isMadeAnew = true
+        checkLengths(mount, &findings)
         anchors.add(shownByNew(mount, fileSystem), index)
       } else {
         anchors.add(mount.root, index)

@@ -16,14 +16,16 @@ struct ClassifierTests {
 
   private func classify(
     _ lines: String = lines, _ external: String..., host: String? = nil,
-    plugin: String? = nil
+    plugin: String? = nil, change: (inout MountTable) -> Void = { _ in }
   ) throws -> Classification {
     var options = MountOptions()
     options.external = try external.map { try ExternalOption(parsing: $0) }
+    var mounts = try table(lines)
+    change(&mounts)
     return try Classifier(
       options: options, host: try host.map { try table($0) },
       askPlugin: { _ in plugin }
-    ).classify(table(lines))
+    ).classify(mounts)
   }
 
   @Test func whatNothingExplainsIsAProblemWithItsCure() throws {
@@ -89,6 +91,24 @@ struct ClassifierTests {
     let lines = (0..<50).map { "\($0 + 10) 1 8:1 /out/\($0) /m\($0) type=ext4" }
     let found = try classify("1 0 8:1 /srv/root / type=ext4\n" + lines.joined(separator: "\n"))
     #expect(found.problems.count == 50)
+  }
+
+  @Test func aRootInMemoryIsNoted() throws {
+    let host = "20 10 8:1 / / type=ext4"
+    let found = try classify("1 0 0:5 / /", host: host)
+    #expect(found.findings.map(\.severity) == [.note])
+    #expect(try classify("1 0 8:1 /r / type=ext4", host: host).findings.isEmpty)
+    #expect(try classify("1 0 0:5 / /").findings.isEmpty)
+  }
+
+  @Test func whatTheKernelTakesNoMoreIsRefused() throws {
+    let long = String(repeating: "x", count: 256)
+    let found = try classify("1 0 8:1 /r / type=ext4\n2 1 0:5 / /t\n3 1 0:6 / /u") { table in
+      table.annotate([1]) { $0.source = KernelString(long) }
+      table.annotate([2]) { $0.superblockOptions = KernelString("size=64k,mpol=\(long)") }
+    }
+    #expect(found.problems.map(\.mount) == [2, 3])
+    #expect(found.problems[1].message.contains("its option mpol has more than 255 bytes"))
   }
 
   @Test func whatHasBeenUnlinkedIsSavedWhereItCanBeMadeAgain() throws {

@@ -15,7 +15,7 @@ at_dump='init-fail init-crash init-hang init-exit dump-error dump-crash dump-han
   exit-hang'
 at_restore='init-fail init-crash init-hang init-exit restore-error restore-crash restore-hang restore-exit
   restore-init-error nothing-mounted mount-point-only wrong-kind lie-is-file mount-tree
-  exit-crash exit-hang'
+  exit-crash exit-hang restore-child'
 
 plugin_folder misbehave
 make_tree --scenario external-private --outside "$work/outside"
