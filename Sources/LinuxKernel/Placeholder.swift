@@ -34,7 +34,7 @@ struct Placeholder {
         isFile ? mknodat(root.number, $0, S_IFREG | 0o644, 0) : mkdirat(root.number, $0, 0o755)
       }
       try checked(made < 0 ? -Int(errno) : 0, isFile ? "mknodat" : "mkdirat", quoted(name))
-    case .saved(let mount): try services.unpackUnlinked(mount, (root.number, name))
+    case .saved(let mount): try services.unpackUnlinked(mount, (root.number, name), isFile)
     case .link(let first):
       let linked = withPath(first.bytes) { first in
         withPath(name) { linkat(root.number, first, root.number, $0, 0) }

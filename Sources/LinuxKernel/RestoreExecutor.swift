@@ -12,7 +12,7 @@ public struct ExecutorServices {
   /// Extracts the saved content of a superblock into the directory.
   public var unpack: (DeviceNumber, CInt) throws -> Void
   /// Makes what was unlinked, as it was saved for the mount with this ID, under a name in the directory.
-  public var unpackUnlinked: (MountID, Name) throws -> Void
+  public var unpackUnlinked: (MountID, Name, _ isFile: Bool) throws -> Void
   /// Lets the mount with this ID in the images join the group of its source outside.
   public var joinOutside: (MountID, CInt) throws -> Void
   /// Told before a name is made in a directory that outlives the restore: file or directory.
@@ -27,7 +27,7 @@ public struct ExecutorServices {
 
   public init(
     unpack: @escaping (DeviceNumber, CInt) throws -> Void,
-    unpackUnlinked: @escaping (MountID, Name) throws -> Void,
+    unpackUnlinked: @escaping (MountID, Name, Bool) throws -> Void,
     joinOutside: @escaping (MountID, CInt) throws -> Void,
     willMake: @escaping (CInt, [UInt8], Bool) throws -> Void,
     willExchange: @escaping (Name, Name) throws -> Void,

@@ -36,7 +36,6 @@ struct ContentSaver {
   private var archives: [DeviceNumber: CInt] = [:]
   private var unlinkedFiles: [FileIdentity: Unlinked] = [:]
   private var otherNames: [FileIdentity: [UInt8]] = [:]
-  private var unlinkedArchives: [MountID: CInt] = [:]
   private(set) var answers = Answers()
 
   /// - Parameter table: what was read of `pid`, with the mounts that are left out.
@@ -59,23 +58,14 @@ struct ContentSaver {
 
   var devices: [DeviceNumber] { shown.keys.sorted() }
 
-  /// Which mounts want an archive for what they show; once `lookAtUnlinked` has been done.
-  var unlinked: [MountID] { unlinkedFiles.values.map { kept.mounts[$0.index].id }.sorted() }
-
   mutating func add(_ archive: consuming Descriptor, for device: DeviceNumber) {
     archives[device] = archive.release()
-  }
-
-  mutating func add(_ archive: consuming Descriptor, for mount: MountID) {
-    unlinkedArchives[mount] = archive.release()
   }
 
   /// Closes the archives.
   mutating func close() {
     for descriptor in archives.values { _ = Glibc.close(descriptor) }
-    for descriptor in unlinkedArchives.values { _ = Glibc.close(descriptor) }
     archives = [:]
-    unlinkedArchives = [:]
   }
 
   /// Sees which mounts show one unlinked file.
@@ -87,15 +77,12 @@ struct ContentSaver {
       var status = stat()
       try checked(fstat(descriptor, &status) < 0 ? -Int(errno) : 0, "fstat", "it")
       let hasNames = status.st_mode & S_IFMT != S_IFDIR && status.st_nlink > 0
-      return [UInt64(status.st_dev), UInt64(status.st_ino), hasNames ? 1 : 0].flatMap { number in
-        withUnsafeBytes(of: number) { Array($0) }
-      }
+      let identity = FileIdentity(status)
+      return Self.bytes(identity.device, identity.inode, hasNames ? 1 : 0)
     }
     for (index, anchor) in unlinkedRoots {
       guard let answer = found[index] else { continue }
-      let numbers = answer.withUnsafeBytes { bytes in
-        (0..<3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
-      }
+      let numbers = Self.numbers(answer[...])
       let identity = FileIdentity(device: numbers[0], inode: numbers[1])
       let first = unlinkedFiles[identity]?.index ?? index
       if first == index {
@@ -145,17 +132,24 @@ struct ContentSaver {
 
   /// Saves what has been unlinked, each file once.
   ///
-  /// - Throws: `ReadFailure`, as `run`.
-  mutating func saveUnlinked() throws {
+  /// - Parameter createArchive: makes the archive that belongs to a mount.
+  /// - Throws: `ReadFailure`, as `run`; what `createArchive` throws.
+  func saveUnlinked(_ createArchive: (MountID) throws -> Descriptor) throws {
     var nameOf: [Int: [UInt8]] = [:]
     for (identity, file) in unlinkedFiles { nameOf[file.index] = otherNames[identity] }
-    let archives = unlinkedArchives
-    let table = kept
-    _ = try visit(unlinkedFiles.values.map(\.index)) { index, descriptor in
-      if let archive = archives[table.mounts[index].id] {
-        try ContentArchive.writeUnlinked(descriptor, otherName: nameOf[index], to: archive)
+    var rest = unlinkedFiles.values.map(\.index).sorted()[...]
+    // Each visit has its archives open.
+    while !rest.isEmpty {
+      let part = rest.prefix(256)
+      rest = rest.dropFirst(256)
+      var archives: [Int: CInt] = [:]
+      defer { for descriptor in archives.values { _ = Glibc.close(descriptor) } }
+      for index in part { archives[index] = try createArchive(kept.mounts[index].id).release() }
+      _ = try visit(Array(part)) { [archives] index, descriptor in
+        try ContentArchive.writeUnlinked(
+          descriptor, otherName: nameOf[index], to: archives[index]!)
+        return []
       }
-      return []
     }
   }
 
@@ -180,21 +174,26 @@ struct ContentSaver {
   private static func answer(_ isFile: Bool, _ names: [FileIdentity: [UInt8]]) -> [UInt8] {
     var bytes: [UInt8] = [isFile ? 1 : 0]
     for (identity, name) in names {
-      for number in [identity.device, identity.inode, UInt64(name.count)] {
-        withUnsafeBytes(of: number) { bytes += $0 }
-      }
-      bytes += name
+      bytes += Self.bytes(identity.device, identity.inode, UInt64(name.count)) + name
     }
     return bytes
+  }
+
+  private static func bytes(_ numbers: UInt64...) -> [UInt8] {
+    numbers.flatMap { number in withUnsafeBytes(of: number) { Array($0) } }
+  }
+
+  private static func numbers(_ bytes: ArraySlice<UInt8>) -> [UInt64] {
+    bytes.withUnsafeBytes { bytes in
+      (0..<3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+    }
   }
 
   private static func names(_ answer: ArraySlice<UInt8>) -> [(FileIdentity, [UInt8])] {
     var found: [(FileIdentity, [UInt8])] = []
     var rest = answer
     while rest.count >= 24 {
-      let numbers = rest.withUnsafeBytes { bytes in
-        (0..<3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
-      }
+      let numbers = numbers(rest)
       rest = rest.dropFirst(24)
       found.append(
         (

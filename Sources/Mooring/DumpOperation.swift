@@ -97,10 +97,7 @@ public struct DumpOperation {
     }
     try saver.lookAtUnlinked()
     try saver.run()
-    for mount in saver.unlinked {
-      saver.add(try writer.createUnlinked(mount), for: mount)
-    }
-    try saver.saveUnlinked()
+    try saver.saveUnlinked { try writer.createUnlinked($0) }
     return saver.answers
   }
 }

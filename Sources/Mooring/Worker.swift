@@ -130,10 +130,10 @@ struct Worker {
         let archive = try need(Message(.needContent, text: String(device.packed)))
         try ContentArchive.extract(from: archive.number, into: directory)
       },
-      unpackUnlinked: { mount, place in
+      unpackUnlinked: { mount, place, isFile in
         let archive = try need(Message(.needUnlinked, text: mount.description))
         try ContentArchive.extractUnlinked(
-          from: archive.number, into: place.directory, as: place.name)
+          from: archive.number, into: place.directory, as: place.name, isFile: isFile)
       },
       joinOutside: { mount, descriptor in
         _ = try ask(

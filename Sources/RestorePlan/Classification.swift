@@ -63,13 +63,18 @@ public struct Classification: Sendable {
     return devices
   }
 
+  /// Where the mount stands that stands for the superblock of the one at `index`.
+  public func anchorIndex(of index: Int) -> Int {
+    if case .bind(let id) = kinds[index], let anchor = table.index(of: id) { return anchor }
+    return index
+  }
+
   /// Mounts of something unlinked that the restore has to make again: on what it makes itself, and on the
   /// container's root. By index, with the index of the mount that stands for their file system.
   public var unlinkedRoots: [(index: Int, anchor: Int)] {
     table.mounts.indices.compactMap { index in
       guard table.mounts[index].isRootDeleted, index != table.rootIndex else { return nil }
-      var anchor = index
-      if case .bind(let id) = kinds[index], let found = table.index(of: id) { anchor = found }
+      let anchor = anchorIndex(of: index)
       switch kinds[anchor] {
       case .newSuperblock, .namespaceRoot: return (index, anchor)
       default: return nil

@@ -107,7 +107,7 @@ extension Classifier {
     let table = result.table
     let groups = Set(table.mounts.compactMap(\.peerGroup))
     for (index, mount) in table.mounts.enumerated() {
-      let origin = anchor(of: index, in: result)
+      let origin = result.anchorIndex(of: index)
       let comesFromOutside = result.kinds[origin].isExternal || origin == table.rootIndex
       if let master = mount.master, !groups.contains(master), !comesFromOutside,
         result.kinds[origin] != .unsupported
@@ -134,7 +134,7 @@ extension Classifier {
     }
     for index in table.mounts.indices where table.mounts[index].isRootDeleted {
       let mount = table.mounts[index]
-      let origin = anchor(of: index, in: result)
+      let origin = result.anchorIndex(of: index)
       guard result.kinds[origin] == .newSuperblock else { continue }
       if case .memory = FileSystemKind(mount.fileSystem) { continue }
       result.findings.append(
@@ -148,13 +148,5 @@ extension Classifier {
       table.mounts[index].peerGroup.map { host.hasGroup($0) } ?? false
     }
     result.table.annotate(outside) { $0.isPeerGroupOutside = true }
-  }
-
-  /// The mount that stands for the superblock of the mount at `index`.
-  func anchor(of index: Int, in result: Classification) -> Int {
-    if case .bind(let id) = result.kinds[index], let anchor = result.table.index(of: id) {
-      return anchor
-    }
-    return index
   }
 }

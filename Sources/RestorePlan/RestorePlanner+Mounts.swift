@@ -12,9 +12,9 @@ extension RestorePlanner {
       return origin
     }
     if mount.isRootDeleted,
-      let placeholder = anchors[anchor]!.placeholders.first(where: { $0.stands(for: mount) })
+      let placeholder = anchors[anchor]!.placeholderOf[Unlinked(mount)]
     {
-      return clone(of: origin, path: placeholder.name.bytes, mount)
+      return clone(of: origin, path: anchors[anchor]!.placeholders[placeholder].name.bytes, mount)
     }
     let path = mount.root.relative(to: anchors[anchor]!.shown) ?? []
     if case .controlGroup = FileSystemKind(mount.fileSystem), !path.isEmpty {

@@ -78,6 +78,7 @@ struct RestorePlanner {
   let request: RestoreRequest
   let table: MountTable
   let kinds: [MountKind]
+  private let unlinkedRoots: [(index: Int, anchor: Int)]
   let groups: PeerGroups
   var findings: [Finding]
   var outside: [RestoreStep] = []
@@ -106,16 +107,29 @@ struct RestorePlanner {
     var slot: Slot?
     /// What stands for what was unlinked, in the order in which it is made.
     var placeholders: [Placeholder] = []
+    /// Which of them stands for what a mount shows.
+    var placeholderOf: [Unlinked: Int] = [:]
+    /// By `Mount.unlinkedAs`.
+    var firstNameOf: [MountID: KernelString] = [:]
     /// Flags that the superblock gets once nothing is written to it any more.
     var lateFlags: SuperblockFlags?
+  }
+
+  /// Something unlinked, under one of its names.
+  struct Unlinked: Hashable {
+    var root: MountPath
+    var file: MountID?
+
+    init(_ mount: Mount) {
+      root = mount.root
+      file = mount.unlinkedAs
+    }
   }
 
   struct Placeholder {
     var name: KernelString
     /// What mountinfo calls it.
     var root: MountPath
-    /// `Mount.unlinkedAs`.
-    var file: MountID
     var isFile: Bool
     var content: PlaceholderContent
   }
@@ -129,6 +143,7 @@ struct RestorePlanner {
     self.request = request
     table = classification.table
     kinds = classification.kinds
+    unlinkedRoots = classification.unlinkedRoots
     anchors = Array(repeating: nil, count: table.mounts.count)
     mountSlots = Array(repeating: nil, count: table.mounts.count)
     groups = PeerGroups(classification.table)
@@ -206,8 +221,8 @@ struct RestorePlanner {
         anchors[anchor] = Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
       }
       anchors[anchor]!.uses += 1
-      if isRemade(index, anchor) { addPlaceholder(index, anchor) }
     }
+    for (index, anchor) in unlinkedRoots { addPlaceholder(index, anchor) }
     for (id, group) in groups.groups where needsExemplar(group) {
       anchors[anchorIndex(of: group.members[0])]!.uses += 1
       exemplars[id] = Exemplar(
@@ -219,25 +234,28 @@ struct RestorePlanner {
     }
   }
 
+  /// One for each thing that was unlinked, and for each name of it that a mount shows. Images of others
+  /// do not say which mounts show one file: those with the same name are taken for it.
   private mutating func addPlaceholder(_ index: Int, _ anchor: Int) {
     let mount = table.mounts[index]
-    let there = anchors[anchor]!.placeholders
-    if there.contains(where: { $0.stands(for: mount) }) { return }
+    let unlinked = Unlinked(mount)
+    guard anchors[anchor]!.placeholderOf[unlinked] == nil else { return }
     placeholderCount += 1
-    let file = mount.unlinkedAs ?? mount.id
+    let name = KernelString(".mooring-unlinked-\(placeholderCount)")
     let isFile = mount.isFile ?? false
+    let file = mount.unlinkedAs ?? mount.id
     let content: PlaceholderContent =
-      if isFile, let first = there.first(where: { $0.file == file }) {
-        .link(to: first.name)
+      if isFile, let first = anchors[anchor]!.firstNameOf[file] {
+        .link(to: first)
       } else if request.archivedRoots.contains(file) {
         .saved(file)
       } else {
         .empty
       }
+    if anchors[anchor]!.firstNameOf[file] == nil { anchors[anchor]!.firstNameOf[file] = name }
+    anchors[anchor]!.placeholderOf[unlinked] = anchors[anchor]!.placeholders.count
     anchors[anchor]!.placeholders.append(
-      Placeholder(
-        name: KernelString(".mooring-unlinked-\(placeholderCount)"), root: mount.root, file: file,
-        isFile: isFile, content: content))
+      Placeholder(name: name, root: mount.root, isFile: isFile, content: content))
     if content == .empty {
       findings.append(
         Finding(
@@ -245,13 +263,6 @@ struct RestorePlanner {
             + "\(isFile ? "file" : "directory") is made in its place", severity: .note, on: mount,
           cures: ["dump again with this engine"]))
     }
-  }
-
-  /// Whether the mount shows something unlinked that the restore has to make and unlink again.
-  func isRemade(_ index: Int, _ anchor: Int) -> Bool {
-    guard table.mounts[index].isRootDeleted else { return false }
-    return kinds[anchor] == .newSuperblock
-      || kinds[anchor] == .namespaceRoot && index != table.rootIndex
   }
 
   func needsExemplar(_ group: PeerGroups.Group) -> Bool {
@@ -354,13 +365,5 @@ struct RestorePlanner {
       removePlaceholders(index, slot)
       release(slot)
     }
-  }
-}
-
-extension RestorePlanner.Placeholder {
-  /// Images of others do not say which mounts show one file: those with the same name are taken for it.
-  func stands(for mount: Mount) -> Bool {
-    guard root == mount.root else { return false }
-    return mount.unlinkedAs == nil || mount.unlinkedAs == file
   }
 }

@@ -136,4 +136,32 @@ import Testing
       _ = try? extract(changed)
     }
   }
+
+  static let unlinked: [(String, [UInt8], isFile: Bool)] = [
+    ("another name", header("x", type: "0"), true),
+    ("a second member", header("unlinked", type: "0") + header("x", type: "0"), true),
+    ("twice", header("unlinked", type: "0") + header("unlinked", type: "0"), true),
+    ("a directory for a file", header("unlinked", type: "5"), true),
+    ("a file for a directory", header("unlinked", type: "0"), false),
+    ("a link out", header("unlinked", type: "1", link: "../../etc/passwd"), true),
+    ("nothing", [], true),
+  ]
+
+  @Test(arguments: unlinked.indices)
+  func whatWasUnlinkedIsOneMemberOfItsKind(index: Int) throws {
+    let (_, bytes, isFile) = Self.unlinked[index]
+    let temporary = try TemporaryDirectory()
+    let archive = try temporary.file("archive")
+    defer { close(archive) }
+    let all = bytes + Self.end
+    #expect(write(archive, all, all.count) == all.count)
+    let root = try temporary.directory("root")
+    #expect(throws: ContentError.self) {
+      try ContentArchive.extractUnlinked(
+        from: archive, into: root, as: Array("made".utf8), isFile: isFile)
+    }
+    // What the journal takes away: a file or directory of the name that it was told of, nothing else.
+    let left = try ImageFiles.names(in: root)
+    #expect(left.isEmpty || left == [Array("made".utf8)])
+  }
 }

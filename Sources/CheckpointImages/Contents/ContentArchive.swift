@@ -42,14 +42,9 @@ struct ContentSaving: ~Copyable {
   private let writer: ArchiveWriter
   private let keepsOddNames: Bool
   private let buffer: UnsafeMutableRawBufferPointer
-  private var firstNames: [FileID: [UInt8]] = [:]
-  private var sockets: [(path: [UInt8], facts: FileFacts, id: FileID?)] = []
+  private var firstNames: [FileIdentity: [UInt8]] = [:]
+  private var sockets: [(path: [UInt8], facts: FileFacts, id: FileIdentity?)] = []
   private var summary = ContentSummary()
-
-  private struct FileID: Hashable {
-    var device: dev_t
-    var inode: ino_t
-  }
 
   static func run(
     _ roots: [ContentRoot], to archive: CInt, keepsOddNames: Bool
@@ -107,7 +102,7 @@ struct ContentSaving: ~Copyable {
     summary.members += 1
     let id =
       facts.type != S_IFDIR && visit.status.st_nlink > 1
-      ? FileID(device: visit.status.st_dev, inode: visit.status.st_ino) : nil
+      ? FileIdentity(visit.status) : nil
     if facts.type == S_IFSOCK {
       sockets.append((visit.path, facts, id))
       return

@@ -44,9 +44,10 @@ extension ContentArchive {
   /// - Parameters:
   ///   - directory: the root of its file system.
   ///   - name: what it is called there for now; nothing may have this name.
+  ///   - isFile: whether it is to be a file, of any type, rather than a directory.
   /// - Throws: `ContentError`, also where the archive is not of this form.
   public static func extractUnlinked(
-    from archive: CInt, into directory: CInt, as name: [UInt8]
+    from archive: CInt, into directory: CInt, as name: [UInt8], isFile: Bool
   ) throws(ContentError) {
     try inCLocale { () throws(ContentError) in
       let reader = try ArchiveReader.open(archive)
@@ -55,6 +56,11 @@ extension ContentArchive {
       while var member = try reader.next() {
         guard !isMade, member.path == memberName else {
           throw ContentError(member.path, .unsupported("the archive is to have one other member"))
+        }
+        guard isFile == (member.firstName != nil || member.facts.type != S_IFDIR) else {
+          throw ContentError(
+            memberName, .unsupported("the mount shows a \(isFile ? "file" : "directory"), not this")
+          )
         }
         isMade = true
         member.path = name
