@@ -31,18 +31,20 @@ let package = Package(
     .target(name: "CMooring", cSettings: gnu),
     .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
     .systemLibrary(
+      name: "CLibnl", pkgConfig: "libnl-3.0", providers: [.apt(["libnl-3-dev"])]),
+    .systemLibrary(
       name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
 
     // Pure: no system library, no root.
     .target(name: "MountTable", swiftSettings: strict),
     .target(name: "RestorePlan", dependencies: ["MountTable"], swiftSettings: strict),
-    .target(name: "LinkTable", swiftSettings: strict),
+    .target(name: "LinkTable", dependencies: ["RestorePlan"], swiftSettings: strict),
 
     // The edge.
     .target(
       name: "LinuxKernel",
       dependencies: [
-        "MountTable", "RestorePlan", "CMooring", "CLibmount",
+        "MountTable", "RestorePlan", "LinkTable", "CMooring", "CLibmount", "CLibnl",
         .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
     .target(
@@ -66,13 +68,15 @@ let package = Package(
     .target(
       name: "Mooring",
       dependencies: [
-        "MountTable", "RestorePlan", "LinuxKernel", "PluginHost", "CheckpointImages", "CMooring",
+        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "PluginHost", "CheckpointImages",
+        "CMooring",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .executableTarget(
       name: "MooringCLI",
       dependencies: [
-        "Mooring", "CMooring", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Mooring", "LinkTable", "CheckpointImages", "CMooring",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
     // What test targets share.
@@ -91,7 +95,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "LinuxKernelTests",
-      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "CMooring"],
+      dependencies: ["LinuxKernel", "MountTable", "RestorePlan", "LinkTable", "CMooring"],
       swiftSettings: strict),
     .testTarget(
       name: "PluginHostTests",

@@ -50,6 +50,12 @@ public struct SavedContainer: Hashable, Sendable {
     self.networks = NamespaceIDs.numbered(networks, namespaceIDs)
   }
 
+  /// Gives the container these networks, with their numbers.
+  public mutating func setNetworks(_ found: [SavedNetwork]) {
+    namespaceIDs = NamespaceIDs.container(namespaces, hasNetwork: !found.isEmpty)
+    networks = NamespaceIDs.numbered(found, namespaceIDs)
+  }
+
   /// The mounts of a set that has them.
   ///
   /// - Precondition: `mountTable` is not `nil`, which `ImageDirectory.load()` has seen to.

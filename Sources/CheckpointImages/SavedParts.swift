@@ -10,7 +10,8 @@ public struct SavedParts: OptionSet, Hashable, Sendable, CustomStringConvertible
   /// The words of the command line, which the inventory has too.
   static let words: [(part: SavedParts, word: String)] = [(.mounts, "mounts"), (.links, "links")]
 
-  init?(word: String) {
+  /// One of the words of `--only`.
+  public init?(word: String) {
     guard let found = Self.words.first(where: { $0.word == word }) else { return nil }
     self = found.part
   }

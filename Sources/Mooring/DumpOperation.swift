@@ -1,6 +1,7 @@
 import CMooring
 import CheckpointImages
 import Glibc
+import LinkTable
 import LinuxKernel
 import Logging
 import MountTable
@@ -10,19 +11,29 @@ import SystemPackage
 
 /// What a dump is asked for.
 public struct DumpOptions: Sendable {
-  public var pid: Int32
+  public enum Source: Sendable, Hashable {
+    /// A running container: one of its processes.
+    case process(Int32)
+    /// A network namespace alone: a name in `/run/netns`, or a path.
+    case network(String)
+  }
+
+  public var source: Source
   public var images: String
+  /// What is saved; of a network namespace it is the links.
+  public var parts: SavedParts = [.mounts, .links]
   public var mounts = MountOptions()
+  public var links = LinkOptions()
   public var plugins: PluginOptions
 
-  public init(pid: Int32, images: String, plugins: PluginOptions = .init()) {
-    self.pid = pid
+  public init(_ source: Source, images: String, plugins: PluginOptions = .init()) {
+    self.source = source
     self.images = images
     self.plugins = plugins
   }
 }
 
-/// Saves a container's mounts: facts, plugins' answers, contents of memory file systems.
+/// Saves a container's mounts and links: facts, plugins' answers, contents of memory file systems.
 ///
 /// The images are staged beside their place and take it when they are complete; a dump that fails
 /// leaves what was there before.
@@ -40,8 +51,6 @@ public struct DumpOperation {
     try EngineFailure.wrapping("dump") {
       // Before anything big is in memory, which a fork would have to copy.
       var journal = try UndoJournal.started()
-      let watch = try MountTableWatch(options.pid)
-      let facts = try ContainerFacts.read(options.pid)
       let writer = try ImageWriter.stage(for: options.images)
       // For an engine that is killed; one that fails takes the folder along itself.
       try writer.withStagingPlace { directory, name in
@@ -50,30 +59,8 @@ public struct DumpOperation {
       let chain = try PluginChain.starting(
         options.plugins, stage: .dump, imageDirectory: writer.descriptor, log: log)
       do {
-        let classification = try facts.classify(options.mounts, chain)
-        for finding in classification.findings where finding.severity == .note {
-          log.notice("\(finding)")
-        }
-        if let refusal = EngineFailure.refusal("dump", classification.findings) { throw refusal }
-        let devices = classification.savedDevices.count
-        log.info("\(facts.mounts.mounts.count) mounts; saving \(devices) memory file systems")
-        for (mount, kind) in zip(classification.table.mounts, classification.kinds) {
-          log.debug("\(mount.mountPoint) (mount \(mount.id)): \(kind)")
-        }
-        let saved = try saveContents(facts, classification, writer)
-        guard !watch.hasChanged() else {
-          throw EngineFailure(
-            .failed,
-            "dump: the mounts of process \(options.pid) changed while they were being saved; "
-              + "stop what changes them, or try again")
-        }
-        try writer.write(
-          SavedContainer(
-            mounts: classification.moored(
-              isFile: saved.isFile, unlinkedAs: saved.unlinkedAs),
-            namespaces: facts.namespaces,
-            pid: facts.namespaces.own[.process] == nil ? options.pid : 1,
-            pluginNames: chain?.inventoryPlugins ?? []))
+        let saved = try save(writer, chain)
+        try writer.write(saved)
         try chain?.finish()
       } catch {
         chain?.abandon()
@@ -86,11 +73,75 @@ public struct DumpOperation {
     }
   }
 
+  /// Asks and decides about everything before anything is written, so that all problems come together.
+  private func save(
+    _ writer: borrowing ImageWriter, _ chain: PluginChain?
+  ) throws -> SavedContainer {
+    var saved = SavedContainer(mounts: nil, namespaces: ContainerNamespaces(), parts: parts)
+    var findings: [Finding] = []
+    var mounts: (facts: ContainerFacts, classification: Classification)?
+    var watch: MountTableWatch?
+    if case .process(let pid) = options.source {
+      saved.namespaces = try readNamespaces(of: pid)
+      saved.pid = saved.namespaces.own[.process] == nil ? pid : 1
+      if parts.contains(.mounts) {
+        watch = try MountTableWatch(pid)
+        let facts = try ContainerFacts.read(pid)
+        let classification = try facts.classify(options.mounts, chain)
+        findings += classification.findings
+        mounts = (facts, classification)
+      }
+    }
+    if parts.contains(.links), let networks = try networks(saved.namespaces) {
+      let classification = try NetworkFacts.classify(networks, options.links, chain)
+      findings += classification.findings
+      saved.setNetworks(classification.networks)
+    }
+    for finding in findings where finding.severity == .note { log.notice("\(finding)") }
+    if let refusal = EngineFailure.refusal("dump", findings) { throw refusal }
+    if case .process(let pid) = options.source, let mounts {
+      let contents = try saveContents(pid, mounts.facts, mounts.classification, writer)
+      guard !(watch?.hasChanged() ?? false) else {
+        throw EngineFailure(
+          .failed,
+          "dump: the mounts of process \(pid) changed while they were being saved; "
+            + "stop what changes them, or try again")
+      }
+      saved.mountTable = mounts.classification.moored(
+        isFile: contents.isFile, unlinkedAs: contents.unlinkedAs)
+    }
+    saved.pluginNames = chain?.inventoryPlugins ?? []
+    return saved
+  }
+
+  private var parts: SavedParts {
+    if case .network = options.source { .links } else { options.parts }
+  }
+
+  /// `nil` where the container has no network of its own.
+  private func networks(_ namespaces: ContainerNamespaces) throws -> [NetworkPlace]? {
+    switch options.source {
+    case .network(let name): return [try NetworkPlace.named(name)]
+    case .process(let pid):
+      if namespaces.own[.network] == nil {
+        log.info("process \(pid) has no network of its own; no links are saved")
+        return nil
+      }
+      return try NetworkPlace.ofTree(pid)
+    }
+  }
+
   private func saveContents(
-    _ facts: ContainerFacts, _ classification: Classification, _ writer: borrowing ImageWriter
+    _ pid: Int32, _ facts: ContainerFacts, _ classification: Classification,
+    _ writer: borrowing ImageWriter
   ) throws -> ContentSaver.Answers {
+    let devices = classification.savedDevices.count
+    log.info("\(facts.mounts.mounts.count) mounts; saving \(devices) memory file systems")
+    for (mount, kind) in zip(classification.table.mounts, classification.kinds) {
+      log.debug("\(mount.mountPoint) (mount \(mount.id)): \(kind)")
+    }
     DescriptorLimit().raise()
-    var saver = ContentSaver(classification, pid: options.pid, table: facts.mounts)
+    var saver = ContentSaver(classification, pid: pid, table: facts.mounts)
     defer { saver.close() }
     for device in saver.devices {
       saver.add(try writer.createContents(of: device), for: device)

@@ -1,5 +1,4 @@
 import CheckpointImages
-import Glibc
 import LinuxKernel
 import Logging
 import MountTable
@@ -37,37 +36,17 @@ public struct MountsOperation {
     try EngineFailure.wrapping("mounts") {
       switch source {
       case .process(let pid):
-        return try asking { try ContainerFacts.read(pid).classify(mounts, $0) }
+        return try plugins.asking(log) { try ContainerFacts.read(pid).classify(mounts, $0) }
       case .file(let path):
         let table =
           path == "-" ? try readMountTable(descriptor: 0) : try readMountTable(file: path)
-        return try asking {
+        return try plugins.asking(log) {
           try ContainerFacts(mounts: table, namespaces: .init(), host: table).classify(mounts, $0)
         }
       case .images(let path):
         let saved = try ImageDirectory.open(path).load(only: .mounts)
         return try Classifier(options: mounts, namespaces: saved.namespaces).classify(saved.mounts)
       }
-    }
-  }
-
-  private static var scratchPath: String {
-    (getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp") + "/mooring"
-  }
-
-  private func asking(_ body: (PluginChain?) throws -> Classification) throws -> Classification {
-    guard plugins.folder != nil || !plugins.inProcess.isEmpty else { return try body(nil) }
-    // Staged and never put in place: it goes with its writer.
-    let folder = try ImageWriter.stage(for: Self.scratchPath)
-    let chain = try PluginChain.starting(
-      plugins, stage: .dump, imageDirectory: folder.descriptor, log: log)
-    do {
-      let answer = try body(chain)
-      try chain?.finish()
-      return answer
-    } catch {
-      chain?.abandon()
-      throw error
     }
   }
 }

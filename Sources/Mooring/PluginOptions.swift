@@ -1,3 +1,5 @@
+import CheckpointImages
+import Glibc
 import Logging
 import MountTable
 import PluginHost
@@ -23,5 +25,28 @@ extension PluginChain {
     return try PluginChain.start(
       folder: options.folder, stage: stage, imageDirectory: imageDirectory, inventory: nil,
       reserved: [], timeout: options.timeout, inProcess: options.inProcess, log: log)
+  }
+}
+
+extension PluginOptions {
+  private static var scratchPath: String {
+    (getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp") + "/mooring"
+  }
+
+  /// Calls `body` with the plugins at the stage of a dump, and a folder for their files that is thrown away.
+  func asking<Answer>(_ log: Logger, _ body: (PluginChain?) throws -> Answer) throws -> Answer {
+    guard folder != nil || !inProcess.isEmpty else { return try body(nil) }
+    // Staged and never put in place: it goes with its writer.
+    let scratch = try ImageWriter.stage(for: Self.scratchPath)
+    let chain = try PluginChain.starting(
+      self, stage: .dump, imageDirectory: scratch.descriptor, log: log)
+    do {
+      let answer = try body(chain)
+      try chain?.finish()
+      return answer
+    } catch {
+      chain?.abandon()
+      throw error
+    }
   }
 }

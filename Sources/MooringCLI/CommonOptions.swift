@@ -1,5 +1,7 @@
 import ArgumentParser
+import CheckpointImages
 import Glibc
+import LinkTable
 import Logging
 import Mooring
 import MountTable
@@ -98,10 +100,15 @@ struct MountMappingOptions: ParsableArguments {
           'mnt[]'                 what mooring's own mounts show too
           'mnt[]:m' 'mnt[]:s'     also with a master, with peers there
           'dev[MAJOR/MINOR]:KEY'  the file system on a device
+          'macvlan[IN]:LOWER'     the link IN: what it lies on is given at restore
+          'net[INODE]:KEY'        a network namespace that is not the container's own
         At plan and restore:
           'mnt[KEY]:/host/path'   what stands for KEY here
           'mnt[/path]:/host/path' what the mount at /path shows here
           'dev[KEY]:/dev/path'    the device for KEY
+          'veth[IN]:OUT[@BRIDGE]' the name of the other end of the veth IN here
+          'macvlan[IN]:LOWER'     the link here that IN lies on
+          'net[KEY]:/path'        the file of the network namespace for KEY
         KEY is any word. In paths, \\ooo is a byte in octal.
         """, valueName: "mapping"))
   var external: [String] = []
@@ -128,7 +135,9 @@ struct MountMappingOptions: ParsableArguments {
 
   func options(atDump: Bool) throws(OptionError) -> MountOptions {
     var options = MountOptions()
-    for text in external { options.external.append(try ExternalOption(parsing: text)) }
+    for text in external where try LinkOption(parsing: text) == nil {
+      options.external.append(try ExternalOption(parsing: text))
+    }
     for text in extMountMap {
       options.external.append(try ExternalOption(parsingMap: text, atDump: atDump))
     }
@@ -151,6 +160,38 @@ struct MountMappingOptions: ParsableArguments {
       }
     }
     return options
+  }
+}
+
+extension MountMappingOptions {
+  /// Those of `--external` that are about networks.
+  func linkOptions() throws(OptionError) -> LinkOptions {
+    var options = LinkOptions()
+    for text in external {
+      if let option = try LinkOption(parsing: text) { options.external.append(option) }
+    }
+    return options
+  }
+}
+
+/// `--only`.
+struct PartsOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Parts, separated by commas: mounts, links. Without it all that there are.",
+      valueName: "parts"))
+  var only: String?
+
+  func parts() throws(OptionError) -> SavedParts? {
+    guard let only else { return nil }
+    var parts: SavedParts = []
+    for word in only.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let part = SavedParts(word: String(word)) else {
+        throw OptionError("--only \(only): \"\(word)\" is not one of mounts, links")
+      }
+      parts.insert(part)
+    }
+    return parts
   }
 }
 

@@ -4,11 +4,12 @@ import Mooring
 struct DumpCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dump",
-    abstract: "Save a container's mounts into image files.",
+    abstract: "Save a container's mounts and links into image files.",
     discussion: """
       Nothing in the container is changed, and its processes go on running. Saved are the \
-      mounts, the contents of its memory file systems (tmpfs, ramfs), and names and mappings of \
-      its namespaces; of its root, of disks and of what comes from outside no content.
+      mounts, the contents of its memory file systems (tmpfs, ramfs), names and mappings of its \
+      namespaces, and links, addresses, routes, rules and settings of its own network \
+      namespaces; of its root, of disks and of what comes from outside no content.
 
       Where a mount cannot be restored, or nothing explains where it comes from, all such \
       problems are listed with what settles each, and nothing is written. A complete set takes \
@@ -20,12 +21,21 @@ struct DumpCommand: ParsableCommand {
         mooring dump -t 4711 -D images --external 'mnt[/data]:data'
         mooring dump -t 4711 -D images --external 'mnt[]:ms'
         mooring dump -t 4711 -D images -L plugins --skip-mnt /media
+        mooring dump --netns blue -D images
       """)
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
-  var tree: Int32
+  var tree: Int32?
+
+  @Option(
+    help: ArgumentHelp(
+      "Save the links of this network namespace alone: a name that ip netns lists, or a path.",
+      valueName: "name"))
+  var netns: String?
+
+  @OptionGroup var parts: PartsOption
 
   @Option(
     name: [.customShort("D"), .long],
@@ -36,9 +46,21 @@ struct DumpCommand: ParsableCommand {
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var log: LogOptions
 
+  func validate() throws {
+    guard (tree != nil) != (netns != nil) else {
+      throw ValidationError("Give one of -t PID and --netns NAME.")
+    }
+    if netns != nil, let only = parts.only, only != "links" {
+      throw ValidationError("A network namespace has links only.")
+    }
+  }
+
   mutating func run() throws {
-    var options = DumpOptions(pid: tree, images: imagesDir, plugins: plugins.options)
+    let source: DumpOptions.Source = if let netns { .network(netns) } else { .process(tree ?? 0) }
+    var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
+    options.links = try mappings.linkOptions()
+    if let parts = try parts.parts() { options.parts = parts }
     try DumpOperation(options, log: log.logger()).run()
   }
 }

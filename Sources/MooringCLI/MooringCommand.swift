@@ -8,9 +8,9 @@ import RestorePlan
 struct MooringCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mooring",
-    abstract: "Saves a container's mount tree and restores it.",
+    abstract: "Saves a container's mount tree and network links, and restores them.",
     discussion: """
-      What ties the container to the outside (bind mounts from elsewhere) is moored: a mapping \
+      What ties the container to the outside (bind mounts and links from elsewhere) is moored: a mapping \
       (--external) or a plugin (-L) says what it is when it is saved, and puts it back.
 
       Example: a container that has /srv/data of the host at /data; 4711 is one of its processes. \
@@ -30,7 +30,7 @@ struct MooringCommand: ParsableCommand {
       """,
     version: "1.0.0",
     subcommands: [
-      CheckCommand.self, MountsCommand.self, DumpCommand.self, PlanCommand.self,
+      CheckCommand.self, MountsCommand.self, LinksCommand.self, DumpCommand.self, PlanCommand.self,
       RestoreCommand.self, VerifyCommand.self, PluginsCommand.self,
     ])
 

@@ -1,0 +1,142 @@
+/// What is known of a kind of link: its parameters (`IFLA_INFO_DATA`), and which of them only the kernel
+/// sets.
+public struct LinkKind: Sendable {
+  public var name: String
+  /// By attribute, from 1; `-` where there is none.
+  var parameters: [String]
+  /// What the kernel tells and does not take back.
+  var readOnly: Set<UInt16> = []
+  /// Told as a number and taken as a flag, which has no value.
+  var flags: Set<UInt16> = []
+  /// The attribute with the index of the link that packets leave by, in the namespace where it was made.
+  var link: UInt16?
+  /// Taken only if it is not 0: other parameters forbid it even so.
+  var unlessZero: Set<UInt16> = []
+
+  init(
+    _ name: String, _ parameters: String = "", readOnly: Set<UInt16> = [],
+    flags: Set<UInt16> = [], link: UInt16? = nil, unlessZero: Set<UInt16> = []
+  ) {
+    self.name = name
+    self.parameters = parameters.split(separator: " ").map(String.init)
+    self.readOnly = readOnly
+    self.flags = flags
+    self.link = link
+    self.unlessZero = unlessZero
+  }
+
+  /// Those that can be created.
+  public static let named: [String: LinkKind] = Dictionary(
+    uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+  /// Links that come with their module, or with the namespace.
+  static let fallbackTunnels: [String: String] = [
+    "tunl0": "ipip", "gre0": "gre", "gretap0": "gretap", "erspan0": "erspan", "ip_vti0": "vti",
+    "sit0": "sit", "ip6tnl0": "ip6tnl", "ip6gre0": "ip6gre", "ip6_vti0": "vti6",
+  ]
+
+  private static let macvlan = """
+    mode flags macaddr-mode macaddr macaddr-list macaddr-count bc-queue-len bc-queue-len-used bc-cutoff
+    """
+  private static let ipTunnel = """
+    link local remote ttl tos encap-limit flowinfo flags proto pmtudisc 6rd-prefix 6rd-relay-prefix \
+    6rd-prefixlen 6rd-relay-prefixlen encap-type encap-flags encap-sport encap-dport collect-metadata \
+    fwmark
+    """
+  private static let gre = """
+    link iflags oflags ikey okey local remote ttl tos pmtudisc encap-limit flowinfo flags encap-type \
+    encap-flags encap-sport encap-dport collect-metadata ignore-df fwmark erspan-index erspan-ver \
+    erspan-dir erspan-hwid
+    """
+  private static let vti = "link ikey okey local remote fwmark"
+
+  private static let all: [LinkKind] = [
+    LinkKind("veth"), LinkKind("dummy"), LinkKind("ifb"),
+    LinkKind(
+      "bridge",
+      """
+      forward-delay hello-time max-age ageing-time stp-state priority vlan-filtering vlan-protocol \
+      group-fwd-mask root-id bridge-id root-port root-path-cost topology-change \
+      topology-change-detected hello-timer tcn-timer topology-change-timer gc-timer group-address \
+      mcast-router mcast-snooping mcast-query-use-ifaddr mcast-querier mcast-hash-elasticity \
+      mcast-hash-max mcast-last-member-count mcast-startup-query-count mcast-last-member-interval \
+      mcast-membership-interval mcast-querier-interval mcast-query-interval \
+      mcast-query-response-interval mcast-startup-query-interval nf-call-iptables \
+      nf-call-ip6tables nf-call-arptables vlan-default-pvid - vlan-stats mcast-stats \
+      mcast-igmp-version mcast-mld-version vlan-stats-per-port options mcast-querier-state \
+      fdb-learned fdb-max-learned
+      """,
+      readOnly: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 47, 48]),
+    LinkKind("macvlan", macvlan, readOnly: [6, 8]),
+    LinkKind("macvtap", macvlan, readOnly: [6, 8]),
+    LinkKind("ipvlan", "mode flags"), LinkKind("ipvtap", "mode flags"),
+    LinkKind("vlan", "id flags egress-qos ingress-qos protocol"),
+    LinkKind(
+      "vxlan",
+      """
+      id group dev local ttl tos learning ageing limit port-range proxy rsc l2miss l3miss port \
+      group6 local6 udp-csum udp-zero-csum6-tx udp-zero-csum6-rx remcsum-tx remcsum-rx gbp \
+      remcsum-nopartial collect-metadata label gpe ttl-inherit df vnifilter localbypass label-policy \
+      reserved-bits mcroute
+      """, flags: [28], link: 3),
+    LinkKind(
+      "tun",
+      "owner group type packet-information virtual-header persist multi-queue queues disabled-queues"
+    ),
+    LinkKind("vrf", "table"),
+    LinkKind(
+      "bond",
+      """
+      mode active-port miimon updelay downdelay use-carrier arp-interval arp-ip-target arp-validate \
+      arp-all-targets primary primary-reselect fail-over-mac xmit-hash-policy resend-igmp \
+      num-peer-notif all-ports-active min-links lp-interval packets-per-port lacp-rate ad-select \
+      ad-info ad-actor-sys-prio ad-user-port-key ad-actor-system tlb-dynamic-lb peer-notif-delay \
+      lacp-active missed-max ns-ip6-target coupled-control broadcast-neighbour
+      """,
+      readOnly: [2, 11, 23],
+      unlessZero: [3, 4, 5, 7, 9, 10, 13, 14, 18, 20, 21, 22, 25, 26, 28, 30]),
+    LinkKind("sit", ipTunnel, link: 1), LinkKind("ipip", ipTunnel, link: 1),
+    LinkKind("ip6tnl", ipTunnel, link: 1),
+    LinkKind("gre", gre, link: 1), LinkKind("gretap", gre, link: 1),
+    LinkKind("ip6gre", gre, link: 1), LinkKind("ip6gretap", gre, link: 1),
+    LinkKind("vti", vti, link: 1), LinkKind("vti6", vti, link: 1),
+  ]
+
+  /// Names and values of a link's parameters, for people.
+  public static func parameters(of link: Link) -> [(name: String, value: String)] {
+    let known = link.kind.flatMap { named[$0] }
+    return link.kindData.list.compactMap { attribute in
+      let place = Int(attribute.type) - 1
+      let names = known?.parameters ?? []
+      guard place >= 0, !(known?.readOnly.contains(attribute.type) ?? false) else { return nil }
+      let name = place < names.count ? names[place] : "attribute-\(attribute.type)"
+      guard name != "-" else { return nil }
+      return (name, value(attribute, name, isForeign: place >= names.count))
+    }
+  }
+
+  private static func value(
+    _ attribute: NetlinkAttribute, _ name: String, isForeign: Bool
+  ) -> String {
+    let bytes = attribute.payload
+    let isAddress = ["local", "remote", "group", "local6", "group6"].contains(name)
+    switch bytes.count {
+    case 0: return "yes"
+    case 1: return "\(bytes[0])"
+    case 2:
+      let isBigEndian = ["port", "vlan-protocol", "protocol", "encap-sport", "encap-dport"]
+        .contains(name)
+      return "\(isBigEndian ? UInt16(bytes[0]) << 8 | UInt16(bytes[1]) : attribute.u16 ?? 0)"
+    case 4 where isAddress: return bytes.map { "\($0)" }.joined(separator: ".")
+    case 4: return "\(attribute.u32 ?? 0)"
+    case 6: return hardwareAddress(bytes)
+    case 8 where !isForeign: return "\(attribute.u64 ?? 0)"
+    default: return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+  }
+}
+
+/// `02:42:ac:11:00:02`.
+public func hardwareAddress(_ bytes: [UInt8]) -> String {
+  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+}

@@ -1,0 +1,270 @@
+import CLibnl
+import Glibc
+import LinkTable
+import SystemPackage
+
+/// A rtnetlink socket (`rtnetlink(7)`), opened through libnl. It belongs to the network namespace in which
+/// it was opened, whoever uses it.
+///
+/// Objects are `NetlinkRecord`, not libnl's own: those forget the attributes that they do not know.
+public final class NetlinkSocket {
+  /// `linux/netlink.h`.
+  private enum Constant {
+    static let solNetlink: CInt = 270
+    static let capAck: CInt = 10
+    static let extendedAck: CInt = 11
+    static let strictCheck: CInt = 12
+    static let errorMessage: UInt16 = 2
+    static let done: UInt16 = 3
+    static let dumpInterrupted: UInt16 = 0x10
+    static let isCapped: UInt16 = 0x100
+    static let hasAttributes: UInt16 = 0x200
+    static let request: UInt16 = 1
+    static let acknowledge: UInt16 = 4
+    static let dump: UInt16 = 0x300
+    static let errorText: UInt16 = 1
+  }
+
+  /// How often a dump that changes underway is asked for again.
+  static let tries = 32
+  /// Requests that go to the kernel in one packet: their answers must find room in the socket.
+  private static let mostAtOnce = 128
+  private static let mostBytesAtOnce = 1 << 15
+  private static let bufferSize: CInt = 1 << 20
+
+  private let socket: OpaquePointer
+  private var sequence: UInt32 = 1
+
+  /// A socket of the calling thread's network namespace.
+  public init() throws(SystemCallFailure) {
+    guard let socket = nl_socket_alloc() else {
+      throw SystemCallFailure("socket", on: "AF_NETLINK", .noMemory)
+    }
+    self.socket = socket
+    errno = 0
+    if nl_connect(socket, NETLINK_ROUTE) < 0 {
+      throw SystemCallFailure("socket", on: "AF_NETLINK", Errno(rawValue: max(errno, 1)))
+    }
+    configure()
+  }
+
+  /// Takes over a descriptor that another process opened.
+  init(owning descriptor: CInt) throws(SystemCallFailure) {
+    guard let socket = nl_socket_alloc() else {
+      close(descriptor)
+      throw SystemCallFailure("socket", on: "AF_NETLINK", .noMemory)
+    }
+    self.socket = socket
+    errno = 0
+    if nl_socket_set_fd(socket, NETLINK_ROUTE, descriptor) < 0 {
+      close(descriptor)
+      throw SystemCallFailure("getsockname", on: "AF_NETLINK", Errno(rawValue: max(errno, 1)))
+    }
+    configure()
+  }
+
+  deinit { nl_socket_free(socket) }
+
+  var descriptor: CInt { nl_socket_get_fd(socket) }
+
+  /// Kernels that lack one of these say less, no more.
+  private func configure() {
+    nl_socket_set_buffer_size(socket, Self.bufferSize, Self.bufferSize)
+    for option in [Constant.extendedAck, Constant.capAck, Constant.strictCheck] {
+      var yes: CInt = 1
+      setsockopt(descriptor, Constant.solNetlink, option, &yes, 4)
+    }
+  }
+
+  // MARK: Reading
+
+  /// All objects of a kind (`NLM_F_DUMP`). A reading that the kernel calls inconsistent
+  /// (`NLM_F_DUMP_INTR`) is thrown away and made again.
+  ///
+  /// - Parameters:
+  ///   - request: of an `RTM_GET…` type.
+  ///   - subject: what is read, for the error.
+  /// - Throws: `SystemCallFailure` with the kernel's words; `EINTR` where all readings were interrupted.
+  public func dump(
+    _ request: NetlinkRecord, _ subject: String
+  ) throws(SystemCallFailure) -> [NetlinkRecord] {
+    for _ in 0..<Self.tries {
+      let number = nextSequence()
+      try send(
+        request.message(flags: Constant.request | Constant.dump, sequence: number), subject)
+      if let records = try receiveDump(number, subject) { return records }
+    }
+    throw SystemCallFailure(
+      "netlink: read", on: subject, .interrupted,
+      detail: "they changed during each of \(Self.tries) readings; stop what changes them")
+  }
+
+  /// `nil` where it was interrupted.
+  private func receiveDump(
+    _ number: UInt32, _ subject: String
+  ) throws(SystemCallFailure) -> [NetlinkRecord]? {
+    var records: [NetlinkRecord] = []
+    var isInterrupted = false
+    while true {
+      for message in try receive(subject) where message.sequence == number {
+        isInterrupted = isInterrupted || message.flags & Constant.dumpInterrupted != 0
+        switch message.type {
+        case Constant.done, Constant.errorMessage:
+          if let failure = message.failure(subject, "netlink: read") { throw failure }
+          return isInterrupted ? nil : records
+        default: records.append(try message.record(subject))
+        }
+      }
+    }
+  }
+
+  /// One object.
+  ///
+  /// - Throws: `SystemCallFailure` with the kernel's words.
+  public func get(
+    _ request: NetlinkRecord, _ subject: String
+  ) throws(SystemCallFailure) -> NetlinkRecord {
+    let number = nextSequence()
+    try send(request.message(flags: Constant.request, sequence: number), subject)
+    while true {
+      for message in try receive(subject) where message.sequence == number {
+        if let failure = message.failure(subject, "netlink: read") { throw failure }
+        return try message.record(subject)
+      }
+    }
+  }
+
+  // MARK: Changing
+
+  /// Carries requests out in their order, many at a time; one that fails keeps none of the others back.
+  ///
+  /// - Returns: for each request the failure that the kernel reported; `nil` where it succeeded. The
+  ///   subjects of failures are for the caller to fill in.
+  /// - Throws: `SystemCallFailure` where the kernel could not be talked to.
+  public func perform(
+    _ requests: [(record: NetlinkRecord, flags: UInt16)]
+  ) throws(SystemCallFailure) -> [SystemCallFailure?] {
+    var results: [SystemCallFailure?] = []
+    results.reserveCapacity(requests.count)
+    var next = 0
+    while next < requests.count {
+      let first = next
+      let number = sequence
+      var bytes: [UInt8] = []
+      while next < requests.count, next - first < Self.mostAtOnce,
+        bytes.count < Self.mostBytesAtOnce
+      {
+        bytes += requests[next].record.message(
+          flags: requests[next].flags | Constant.request | Constant.acknowledge,
+          sequence: nextSequence())
+        next += 1
+      }
+      try send(bytes, "changes of the network")
+      results += try receiveAnswers(next - first, from: number)
+    }
+    return results
+  }
+
+  private func receiveAnswers(
+    _ count: Int, from first: UInt32
+  ) throws(SystemCallFailure) -> [SystemCallFailure?] {
+    var results = [SystemCallFailure?](repeating: nil, count: count)
+    var missing = count
+    while missing > 0 {
+      for message in try receive("changes of the network") {
+        let place = Int(message.sequence &- first)
+        guard place < count, message.type == Constant.errorMessage else { continue }
+        results[place] = message.failure("", "netlink: set")
+        missing -= 1
+      }
+    }
+    return results
+  }
+
+  // MARK: Messages
+
+  private func nextSequence() -> UInt32 {
+    defer { sequence &+= 1 }
+    return sequence
+  }
+
+  private func send(_ bytes: [UInt8], _ subject: String) throws(SystemCallFailure) {
+    var bytes = bytes
+    while true {
+      errno = 0
+      let sent = bytes.withUnsafeMutableBytes { nl_sendto(socket, $0.baseAddress, $0.count) }
+      if sent >= 0 { return }
+      if errno == EINTR { continue }
+      throw SystemCallFailure("sendmsg", on: subject, Errno(rawValue: max(errno, 1)))
+    }
+  }
+
+  private struct Received {
+    var type: UInt16
+    var flags: UInt16
+    var sequence: UInt32
+    var payload: ArraySlice<UInt8>
+
+    func record(_ subject: String) throws(SystemCallFailure) -> NetlinkRecord {
+      do throws(NetlinkFormatError) {
+        return try NetlinkRecord(type: type, payload: payload)
+      } catch {
+        throw SystemCallFailure("netlink: read", on: subject, .badMessage, detail: "\(error)")
+      }
+    }
+
+    /// What an error message, or the end of a dump, says; `nil` for success.
+    func failure(_ subject: String, _ call: String) -> SystemCallFailure? {
+      guard type == Constant.errorMessage || type == Constant.done, payload.count >= 4 else {
+        return nil
+      }
+      let code = Int32(nativeBytes: payload.prefix(4))
+      guard code != 0 else { return nil }
+      return SystemCallFailure(
+        call, on: subject, Errno(rawValue: code == .min ? 5 : abs(code)), detail: text)
+    }
+
+    /// `NLMSGERR_ATTR_MSG`: the kernel's own words.
+    private var text: String {
+      guard flags & Constant.hasAttributes != 0 else { return "" }
+      var rest = payload.dropFirst(4)
+      if type == Constant.errorMessage {
+        let length = Int(UInt32(nativeBytes: rest.prefix(4)))
+        rest = rest.dropFirst(flags & Constant.isCapped != 0 ? 16 : (length + 3) & ~3)
+      }
+      guard let attributes = try? NetlinkAttributes(rest),
+        let text = attributes[Constant.errorText]?.text, !text.isEmpty
+      else { return "" }
+      return "the kernel says: " + String(decoding: text, as: UTF8.self)
+    }
+  }
+
+  private func receive(_ subject: String) throws(SystemCallFailure) -> [Received] {
+    var sender = sockaddr_nl()
+    var buffer: UnsafeMutablePointer<UInt8>?
+    errno = 0
+    let count = Int(nl_recv(socket, &sender, &buffer, nil))
+    defer { free(buffer) }
+    if count <= 0 {
+      if errno == EINTR || count == 0 { return [] }
+      throw SystemCallFailure("recvmsg", on: subject, Errno(rawValue: max(errno, 1)))
+    }
+    guard let buffer, sender.nl_pid == 0 else { return [] }
+    let bytes = [UInt8](UnsafeBufferPointer(start: buffer, count: count))
+    var messages: [Received] = []
+    var position = 0
+    while bytes.count - position >= 16 {
+      let rest = bytes[position...]
+      let length = Int(UInt32(nativeBytes: rest.prefix(4)))
+      guard length >= 16, length <= rest.count else { break }
+      messages.append(
+        Received(
+          type: UInt16(nativeBytes: rest.dropFirst(4).prefix(2)),
+          flags: UInt16(nativeBytes: rest.dropFirst(6).prefix(2)),
+          sequence: UInt32(nativeBytes: rest.dropFirst(8).prefix(4)),
+          payload: rest.prefix(length).dropFirst(16)))
+      position += (length + 3) & ~3
+    }
+    return messages
+  }
+}

@@ -1,0 +1,124 @@
+import LinkTable
+import SystemPackage
+
+/// Reads what network namespaces hold: a pass over rtnetlink for each, no process started.
+public enum NetworkReader {
+  /// `AF_…`.
+  private static let internet: UInt8 = 2
+  private static let bridge: UInt8 = 7
+  private static let internet6: UInt8 = 10
+
+  /// `RTM_GET…`, always two after `RTM_NEW…`.
+  private static func request(
+    _ type: UInt16, family: UInt8 = 0, _ attributes: [NetlinkAttribute] = []
+  ) -> NetlinkRecord {
+    var header = [UInt8](repeating: 0, count: MessageType.headerSize(type) ?? 0)
+    header[0] = family
+    return NetlinkRecord(type: type + 2, header: header, attributes: .init(attributes))
+  }
+
+  /// `RTEXT_FILTER_SKIP_STATS`, `RTEXT_FILTER_BRVLAN` in `IFLA_EXT_MASK`.
+  private static let withoutStatistics = NetlinkAttribute(
+    LinkAttribute.extendedMask.rawValue, UInt32(8))
+  private static let withVLANs = NetlinkAttribute(LinkAttribute.extendedMask.rawValue, UInt32(2))
+
+  /// The links alone.
+  public static func links(_ place: NetworkPlace) throws(SystemCallFailure) -> [Link] {
+    try links(place.netlink, place.name)
+  }
+
+  /// The links of the namespace that a socket is of.
+  public static func links(
+    _ socket: NetlinkSocket, _ name: String
+  ) throws(SystemCallFailure) -> [Link] {
+    let records = try socket.dump(
+      request(MessageType.newLink, [withoutStatistics]), "the links of \(name)")
+    return records.map { Link($0) }
+  }
+
+  /// All there is.
+  ///
+  /// - Parameter others: the namespaces that this one may have a number for (`RTM_GETNSID`).
+  public static func table(
+    _ place: NetworkPlace, among others: [NetworkPlace] = []
+  ) throws(SystemCallFailure) -> NetworkTable {
+    var table = NetworkTable()
+    let socket = place.netlink
+    table.links = try links(place)
+    func read(
+      _ type: UInt16, _ what: String, family: UInt8 = 0, _ attributes: [NetlinkAttribute] = []
+    ) throws(SystemCallFailure) -> [NetlinkRecord] {
+      do {
+        return try socket.dump(
+          request(type, family: family, attributes), "the \(what) of \(place.name)")
+      } catch {
+        // A kernel without the thing has none of it.
+        if error.errno == .notSupportedOnSocket || error.errno == .addressFamilyNotSupported {
+          return []
+        }
+        throw error
+      }
+    }
+    table.addresses = try read(MessageType.newAddress, "addresses")
+    for family in [internet, internet6] {
+      table.routes += try read(MessageType.newRoute, "routes", family: family)
+      table.rules += try read(MessageType.newRule, "rules", family: family)
+      table.neighbours += try neighbours(socket, family, place.name)
+    }
+    table.nextHops = try read(MessageType.newNextHop, "next hops")
+    let hasBridges = table.links.contains { ["bridge", "vxlan"].contains($0.kind) }
+    table.forwarding = try read(MessageType.newNeighbour, "forwarding entries", family: bridge)
+    if hasBridges {
+      table.multicast = try read(
+        MessageType.newMulticastEntry, "multicast entries", family: bridge)
+      table.vlans = try read(MessageType.newLink, "VLANs", family: bridge, [withVLANs])
+    }
+    table.queueing = try read(MessageType.newQueueing, "queueing disciplines")
+    table.sysctls = try place.settings()
+    try readSecrets(&table, place)
+    for other in others {
+      if let id = try identifier(of: other, in: place) {
+        table.namespaceIDs.append(NamespaceID(id: id, inode: other.inode))
+      }
+    }
+    return table
+  }
+
+  /// Permanent neighbours and those that are answered for; what is learnt is learnt again.
+  private static func neighbours(
+    _ socket: NetlinkSocket, _ family: UInt8, _ name: String
+  ) throws(SystemCallFailure) -> [NetlinkRecord] {
+    let subject = "the neighbours of \(name)"
+    var kept = try socket.dump(request(MessageType.newNeighbour, family: family), subject)
+      .filter { $0.isPermanentNeighbour }
+    var proxies = request(MessageType.newNeighbour, family: family)
+    proxies.header[10] = 8  // NTF_PROXY
+    kept += try socket.dump(proxies, subject)
+    return kept
+  }
+
+  /// What IPv6 addresses are made of, which no message tells: for links that make them so.
+  private static func readSecrets(
+    _ table: inout NetworkTable, _ place: NetworkPlace
+  ) throws(SystemCallFailure) {
+    for link in table.links where link.addressGeneration == .stablePrivacy {
+      let path = Array("ipv6/conf/".utf8) + link.name + Array("/stable_secret".utf8)
+      if let value = try place.setting(path), !value.isEmpty {
+        table.sysctls.append(Sysctl(path: path, value: value))
+      }
+    }
+  }
+
+  /// The number that `place` has for another namespace.
+  static func identifier(
+    of other: NetworkPlace, in place: NetworkPlace
+  ) throws(SystemCallFailure) -> Int32? {
+    let fileDescriptor: UInt16 = 3
+    let question = request(
+      MessageType.newNamespaceID,
+      [NetlinkAttribute(fileDescriptor, UInt32(bitPattern: other.namespace.number))])
+    let answer = try place.netlink.get(question, "the number of \(other.name) in \(place.name)")
+    guard let id = answer.attributes[1]?.i32, id >= 0 else { return nil }
+    return id
+  }
+}
