@@ -8,7 +8,8 @@ struct Message {
   enum Kind: UInt8 {
     // worker → engine
     case mapMe = 1
-    case forked, ready, willMake, joinOutside, needContent, needUnlinked, needIDMapping, rename,
+    case forked, network, ready, willMake, joinOutside, needContent, needUnlinked, needIDMapping,
+      rename,
       willExchange,
       built, held,
       failed

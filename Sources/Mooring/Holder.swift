@@ -16,12 +16,14 @@ public enum HolderCommand: Sendable {
 /// The process that keeps the namespaces: it reaps, passes signals on, and runs COMMAND.
 struct Holder {
   var command: HolderCommand
+  /// Descriptors that keep what has no process: the network namespaces nested in the tree.
+  var held: [CInt] = []
 
   func run() -> Never {
     switch command {
     case .none:
       _ = setsid()
-      closeAll(from: 3)
+      closeOthers()
       detachStandardStreams()
       wait(for: nil)
     case .run(let arguments, let asFirstProcess, let diesWithParent):
@@ -36,7 +38,7 @@ struct Holder {
         complain("restore: fork COMMAND: errno \(-child)")
         mooring_exit(125)
       }
-      closeAll(from: 3)
+      closeOthers()
       wait(for: pid_t(child))
     }
   }
@@ -65,6 +67,13 @@ struct Holder {
   }
 
   private func closeAll(from first: UInt32) { _ = mooring_close_range(first, UInt32.max, 0) }
+
+  private func closeOthers() {
+    // Above all others first, so that none is lost on its way down.
+    let high = held.map { fcntl($0, F_DUPFD_CLOEXEC, CInt(3 + 2 * held.count)) }
+    for (place, descriptor) in high.enumerated() { dup2(descriptor, CInt(3 + place)) }
+    closeAll(from: UInt32(3 + held.count))
+  }
 
   private func detachStandardStreams() {
     let null = open("/dev/null", O_RDWR)

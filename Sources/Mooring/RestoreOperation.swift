@@ -1,6 +1,7 @@
 import CMooring
 import CheckpointImages
 import Glibc
+import LinkTable
 import LinuxKernel
 import Logging
 import MountTable
@@ -13,6 +14,12 @@ public struct RestoreOptions: Sendable {
   public var images: String
   public var root: String?
   public var mounts = MountOptions()
+  public var links = LinkOptions()
+  /// Files of network namespaces that come from outside, by their keys.
+  public var networkFiles: [String: String] = [:]
+  /// What is restored; `nil` for what the images have.
+  public var parts: SavedParts?
+  public var scripts = ActionScripts()
   public var plugins: PluginOptions
   public var command: HolderCommand
   /// Where the PID of the process that holds the namespaces is written.
@@ -47,19 +54,26 @@ public struct RestoreOperation {
   /// Reads the images and decides; changes nothing and loads no plugin.
   ///
   /// - Throws: `EngineFailure` where the images cannot be read.
-  public func plan() throws -> RestorePlan {
-    try EngineFailure.wrapping("plan") { try prepare().plan }
+  public func plan() throws -> (mounts: RestorePlan, links: LinkPlan) {
+    try EngineFailure.wrapping("plan") {
+      let prepared = try prepare()
+      return (prepared.plan, prepared.linkPlan)
+    }
   }
 
   struct Prepared {
     var saved: SavedContainer
     var plan: RestorePlan
     var root: MountPath?
+    var networks: NetworkRestore
+    var linkPlan: LinkPlan
+    var findings: [Finding] { plan.findings + linkPlan.findings }
   }
 
   func prepare() throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
-    let saved = try images.load(only: .mounts)
+    let available = try images.parts()
+    let saved = try images.load(only: (options.parts ?? available).union(.mounts))
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     var request = RestoreRequest(
@@ -69,7 +83,11 @@ public struct RestoreOperation {
     request.outside = outside.found
     request.archivedRoots = saved.archivedRoots
     request.mountLimit = mountLimit()
-    return Prepared(saved: saved, plan: request.plan(), root: root)
+    let networks = NetworkRestore(
+      saved.networks, options.links, files: options.networkFiles, log: log)
+    return Prepared(
+      saved: saved, plan: request.plan(), root: root, networks: networks,
+      linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty))
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
@@ -89,24 +107,28 @@ public struct RestoreOperation {
   /// - Throws: `EngineFailure`; then nothing is left behind.
   public func run() throws -> CInt {
     let prepared = try EngineFailure.wrapping("restore") { try prepare() }
-    for finding in prepared.plan.findings where finding.severity == .note {
+    for finding in prepared.findings where finding.severity == .note {
       log.notice("\(finding)")
     }
-    if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
+    if let refusal = EngineFailure.refusal("restore", prepared.findings) { throw refusal }
     log.info("\(prepared.plan.expected.mounts.count) mounts, \(prepared.plan.steps.count) steps")
     for step in prepared.plan.steps { log.debug("\(step)") }
     let callersLimit = DescriptorLimit()
     callersLimit.raise()
     let images = try ImageDirectory.open(options.images)
+    try options.scripts.run(.preRestore, "restore", images: images.descriptor)
     let chain = try EngineFailure.wrapping("restore") {
       try startPlugins(prepared, images.descriptor)
     }
     var journal = UndoJournal()
     do {
-      var worker = try WorkerProcess.start(
-        Worker(
-          plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
-          callersLimit: callersLimit))
+      var description = Worker(
+        plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
+        callersLimit: callersLimit)
+      description.networkFile = prepared.networks.ownFile
+      description.nestedNetworks = prepared.networks.nestedCount
+      description.bringsLoopbackUp = prepared.saved.networks.isEmpty
+      var worker = try WorkerProcess.start(description)
       do {
         try restore(prepared, images, chain, &worker, &journal)
       } catch {
@@ -127,7 +149,65 @@ public struct RestoreOperation {
     _ prepared: Prepared, _ images: borrowing ImageDirectory, _ chain: PluginChain?,
     _ worker: inout WorkerProcess, _ journal: inout UndoJournal
   ) throws {
-    try worker.makeNamespaces(prepared.saved.namespaces.mapping)
+    let nested = try worker.makeNamespaces(prepared.saved.namespaces.mapping)
+    let scripts = options.scripts
+    let places = try prepared.networks.places(of: worker.pid, nested)
+    // What scripts take from the host goes back where the restore fails.
+    let host = options.scripts.commands.isEmpty ? nil : try HostLinks.read()
+    var keeper = try host.map { try hostKeeper($0, worker.pid, places) }
+    func run(_ action: ScriptAction) throws {
+      try scripts.run(action, "restore", images: images.descriptor, process: worker.pid) {
+        try keeper?.tell("script \($0)")
+      }
+    }
+    do {
+      try run(.setupNamespaces)
+      for note in try host?.moved(to: places) ?? [] { try keeper?.tell(note) }
+      try prepared.networks.run(places)
+      try buildMounts(prepared, images, chain, &worker, &journal)
+      try run(.postSetupNamespaces)
+      try verify(prepared, worker.pid)
+      log.info("verified; process \(worker.pid) holds the namespaces")
+      try run(.postRestore)
+      try run(.networkUnlock)
+      try chain?.finish()
+      if let path = options.pidFile { try writePIDFile(path, worker.pid) }
+      try run(.preResume)
+      try worker.hold()
+      try run(.postResume)
+    } catch {
+      var failure = EngineFailure(error, "restore")
+      failure.attached += keeper?.undo() ?? []
+      throw failure
+    }
+    keeper?.keep()
+  }
+
+  private func hostKeeper(
+    _ host: HostLinks, _ pid: pid_t, _ places: [NetworkPlace]
+  ) throws -> UndoKeeper {
+    let namespaces =
+      places.isEmpty
+      ? [try Descriptor.open("/proc/\(pid)/ns/net", flags: O_RDONLY).release()]
+      : places.map { $0.namespace.number }
+    defer { if places.isEmpty { close(namespaces[0]) } }
+    return try UndoKeeper.start { notes in
+      // What a script of an engine that was killed has started.
+      if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
+        pid_t($0.dropFirst(7))
+      }),
+        group > 0
+      {
+        kill(-group, SIGKILL)
+      }
+      return host.bringBack(from: namespaces, moved: notes.filter { !$0.hasPrefix("script ") })
+    }
+  }
+
+  private func buildMounts(
+    _ prepared: Prepared, _ images: borrowing ImageDirectory, _ chain: PluginChain?,
+    _ worker: inout WorkerProcess, _ journal: inout UndoJournal
+  ) throws {
     let outside = OutsideMounts(plan: prepared.plan, root: prepared.root, plugins: chain)
     for step in prepared.plan.steps {
       guard case .takeFromOutside(let source, let id, let slot) = step else { break }
@@ -179,11 +259,6 @@ public struct RestoreOperation {
       }
       throw EngineFailure(.failed, "the worker asked for \(message.kind), which is not to be had")
     }
-    try verify(prepared, worker.pid)
-    log.info("verified; process \(worker.pid) holds the namespaces")
-    try chain?.finish()
-    if let path = options.pidFile { try writePIDFile(path, worker.pid) }
-    try worker.hold()
   }
 
   /// Reads the new namespace afresh and compares it with what the images say. What lies in memory file

@@ -1,19 +1,29 @@
 import CheckpointImages
 import Glibc
+import LinkTable
 import LinuxKernel
 import MountTable
 import RestorePlan
 
 /// What a verification is asked for.
 public struct VerifyOptions: Sendable {
+  public enum Subject: Sendable, Hashable {
+    /// A process of the container.
+    case process(Int32)
+    /// A network namespace alone: a name in `/run/netns`, or a path.
+    case network(String)
+  }
+
   public var images: String
-  public var pid: Int32
+  public var subject: Subject
+  /// What is compared; `nil` for what the images have.
+  public var parts: SavedParts?
   /// What the restore was told to leave out (`--skip-mnt`), or allowed to make (`--enable-fs`).
   public var mounts = MountOptions()
 
-  public init(images: String, pid: Int32) {
+  public init(images: String, _ subject: Subject) {
     self.images = images
-    self.pid = pid
+    self.subject = subject
   }
 }
 
@@ -27,17 +37,23 @@ public struct Verification: Sendable, CustomStringConvertible {
     public var difference: String
   }
 
-  public var tree: MountTreeComparison
+  /// `nil` where no mounts were compared.
+  public var tree: MountTreeComparison?
   public var files: [FileDifference] = []
   /// Names and mappings of namespaces, a sentence each.
   public var namespaces: [String] = []
 
-  public var isEqual: Bool { tree.isEqual && files.isEmpty && namespaces.isEmpty }
+  /// Links, addresses, routes, rules and settings, a sentence each.
+  public var links: [String] = []
 
-  /// The differences: the tree as a diff, then files, then namespaces; a line each.
+  public var isEqual: Bool {
+    tree?.isEqual ?? true && files.isEmpty && namespaces.isEmpty && links.isEmpty
+  }
+
+  /// The differences: the tree as a diff, then files, namespaces and networks; a line each.
   public var description: String {
-    (tree.lines + files.map { "~ \($0.mountPoint): \($0.difference)" }
-      + namespaces.map { "~ \($0)" }).joined(separator: "\n")
+    ((tree?.lines ?? []) + files.map { "~ \($0.mountPoint): \($0.difference)" }
+      + (namespaces + links).map { "~ \($0)" }).joined(separator: "\n")
   }
 
   /// Reads the mounts and namespaces of `pid` and compares; not the contents.
@@ -62,6 +78,20 @@ public struct Verification: Sendable, CustomStringConvertible {
     }
     return MountTreeComparison(
       expected: expected, found: try readMountTable(of: pid), rules: rules)
+  }
+
+  /// Reads networks afresh and compares each with its own; nested ones in their order.
+  static func compare(
+    _ networks: [SavedNetwork], _ places: [NetworkPlace]
+  ) throws(SystemCallFailure) -> [String] {
+    var lines: [String] = []
+    for (number, (network, place)) in zip(networks, places).enumerated() {
+      if network.externalKey != nil { continue }
+      let found = try NetworkReader.table(place)
+      let prefix = number == 0 ? "" : "nested network \(number): "
+      lines += NetworkComparison(expected: network, found: found).differences.map { prefix + $0 }
+    }
+    return lines
   }
 
   private static func differences(
@@ -99,14 +129,28 @@ public struct VerifyOperation {
   public func run() throws -> Verification {
     try EngineFailure.wrapping("verify") {
       let images = try ImageDirectory.open(options.images)
-      let saved = try images.load(only: .mounts)
-      let plan = RestoreRequest(
-        table: saved.mounts, namespaces: saved.namespaces,
-        archivedDevices: saved.archivedDevices, options: options.mounts
-      ).plan()
-      var result = try Verification.compare(
-        plan.expected, plan.kinds, saved.namespaces, with: options.pid)
-      result.files = try compareContents(images, plan, saved.archivedDevices, result.tree)
+      var parts = try options.parts ?? images.parts()
+      if case .network = options.subject { parts = .links }
+      let saved = try images.load(only: parts)
+      var result = Verification()
+      if parts.contains(.mounts), case .process(let pid) = options.subject {
+        let plan = RestoreRequest(
+          table: saved.mounts, namespaces: saved.namespaces,
+          archivedDevices: saved.archivedDevices, options: options.mounts
+        ).plan()
+        result = try Verification.compare(plan.expected, plan.kinds, saved.namespaces, with: pid)
+        if let tree = result.tree {
+          result.files = try compareContents(images, plan, saved.archivedDevices, tree, pid)
+        }
+      }
+      if parts.contains(.links), !saved.networks.isEmpty {
+        let places =
+          switch options.subject {
+          case .process(let pid): try NetworkPlace.ofTree(pid)
+          case .network(let name): [try NetworkPlace.named(name)]
+          }
+        result.links = try Verification.compare(saved.networks, places)
+      }
       return result
     }
   }
@@ -114,7 +158,7 @@ public struct VerifyOperation {
   /// Holds each archive against the file system that is mounted where it was saved.
   private func compareContents(
     _ images: borrowing ImageDirectory, _ plan: RestorePlan, _ archived: Set<DeviceNumber>,
-    _ tree: MountTreeComparison
+    _ tree: MountTreeComparison, _ pid: Int32
   ) throws -> [Verification.FileDifference] {
     DescriptorLimit().raise()
     var partner: [Int: Int] = [:]
@@ -146,7 +190,7 @@ public struct VerifyOperation {
     // The child's own.
     var gathering = RootGathering(shown)
     let answers = try visitMounts(
-      of: options.pid, table: tree.found,
+      of: pid, table: tree.found,
       wanted: (Array(deviceOf.keys) + Array(unlinked.keys)).sorted()
     ) { index, descriptor in
       if let archive = unlinked[index] {

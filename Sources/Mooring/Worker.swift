@@ -14,17 +14,25 @@ struct Worker {
   var plan: RestorePlan
   var namespaces: ContainerNamespaces
   var command: HolderCommand
+  /// The network namespace from outside that the container has as its own; a path of the engine.
+  var networkFile: String?
+  /// How many network namespaces are nested in the tree.
+  var nestedNetworks = 0
+  /// Whether the images say nothing of links: then the loopback is brought up.
+  var bringsLoopbackUp = true
   var callersLimit: DescriptorLimit
 
   func run(_ channel: borrowing Channel) -> Never {
+    var nested: [CInt] = []
     do {
       let mask = umask(0)
       defer { _ = umask(mask) }
       try dieWithEngine()
-      try makeNamespaces(channel)
+      nested = try makeNamespaces(channel)
       // Once more: a new process does not inherit it, and new credentials take it away.
       try dieWithEngine()
       try prepareNamespaces()
+      for network in nested { try channel.send(Message(.network, descriptors: [network])) }
       try channel.send(Message(.ready))
       try build(channel)
       try channel.send(Message(.built))
@@ -40,7 +48,7 @@ struct Worker {
       mooring_exit(1)
     }
     callersLimit.putBack()
-    Holder(command: command).run()
+    Holder(command: command, held: nested).run()
   }
 
   private func dieWithEngine() throws(SystemCallFailure) {
@@ -49,9 +57,17 @@ struct Worker {
   }
 
   /// The user namespace first, so that the others belong to it; pid and time take one more fork.
-  private func makeNamespaces(_ channel: borrowing Channel) throws {
+  ///
+  /// - Returns: the network namespaces nested in the tree.
+  private func makeNamespaces(_ channel: borrowing Channel) throws -> [CInt] {
     var kinds = Set(namespaces.own.keys)
     kinds.insert(.mount)
+    // While its path is in reach, and with the rights of the engine.
+    if let networkFile, kinds.remove(.network) != nil {
+      let file = try Descriptor.open(networkFile, flags: O_RDONLY)
+      try checked(
+        mooring_setns(file.number, NamespaceCalls.flag(of: .network)), "setns", networkFile)
+    }
     if kinds.remove(.user) != nil {
       try NamespaceCalls.unshare([.user])
       try channel.send(Message(.mapMe))
@@ -63,6 +79,7 @@ struct Worker {
       try NamespaceCalls.setClockOffsets(
         monotonic: namespaces.monotonicOffset ?? 0, bootTime: namespaces.bootTimeOffset ?? 0)
     }
+    let nested = try makeNestedNetworks()
     if kinds.contains(.process) || kinds.contains(.time) {
       let child = try checked(mooring_fork(), "fork", "the process that holds the namespaces")
       if child != 0 {
@@ -71,6 +88,22 @@ struct Worker {
       }
       try expectGo(channel)
     }
+    return nested
+  }
+
+  private func makeNestedNetworks() throws -> [CInt] {
+    guard nestedNetworks > 0 else { return [] }
+    let path = "/proc/thread-self/ns/net"
+    let own = try Descriptor.open(path, flags: O_RDONLY)
+    var nested: [CInt] = []
+    for _ in 0..<nestedNetworks {
+      try NamespaceCalls.unshare([.network])
+      nested.append(try Descriptor.open(path, flags: O_RDONLY).release())
+    }
+    try checked(
+      mooring_setns(own.number, NamespaceCalls.flag(of: .network)), "setns",
+      "the container's own network namespace")
+    return nested
   }
 
   private func expectGo(_ channel: borrowing Channel) throws {
@@ -95,7 +128,7 @@ struct Worker {
       if let name = namespaces.hostName { try NamespaceCalls.setHostName(name) }
       if let name = namespaces.domainName { try NamespaceCalls.setDomainName(name) }
     }
-    if namespaces.own[.network] != nil { try NamespaceCalls.bringLoopbackUp() }
+    if bringsLoopbackUp, namespaces.own[.network] != nil { try NamespaceCalls.bringLoopbackUp() }
   }
 
   private func build(_ channel: borrowing Channel) throws {

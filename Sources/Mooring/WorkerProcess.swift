@@ -30,7 +30,10 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// Waits until the namespaces exist.
-  mutating func makeNamespaces(_ mapping: IDMapping?) throws {
+  ///
+  /// - Returns: the network namespaces nested in the tree; the caller closes them.
+  mutating func makeNamespaces(_ mapping: IDMapping?) throws -> [CInt] {
+    var nested: [CInt] = []
     while true {
       let message = try next()
       switch message.kind {
@@ -44,7 +47,8 @@ struct WorkerProcess: ~Copyable {
         _ = waitpid(pid, nil, 0)
         pid = pid_t(message.number ?? 0)
         try channel.send(Message(.go))
-      case .ready: return
+      case .network: nested += message.descriptors
+      case .ready: return nested
       default: throw unexpected(message)
       }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinkTable
 import Mooring
 import RestorePlan
 
@@ -19,9 +20,67 @@ struct RestoreSourceOptions: ParsableArguments {
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "The older spelling of --external 'veth[IN]:OUT'; may be repeated.", valueName: "in=out"))
+  var vethPair: [String] = []
+
+  @Option(
+    name: .customLong("inherit-fd"),
+    help: ArgumentHelp(
+      "'fd[N]:KEY': what the open descriptor N is stands for KEY; may be repeated.",
+      valueName: "fd"))
+  var inheritFD: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "A program to call at each stage, without a shell; may be repeated, called in this order.",
+      discussion: """
+        CRTOOLS_SCRIPT_ACTION in its environment says which: pre-restore, setup-namespaces (the \
+        namespaces exist, and are those of the process CRTOOLS_INIT_PID: bring links from outside \
+        now), post-setup-namespaces, post-restore, network-unlock, pre-resume, post-resume. \
+        CRTOOLS_IMAGE_DIR is the folder of images. A status other than 0 fails the restore.
+        """, valueName: "command"))
+  var actionScript: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Seconds that one call of a script may take.", valueName: "seconds"))
+  var scriptTimeout = 60
+
+  @OptionGroup var parts: PartsOption
+
+  func validate() throws {
+    guard scriptTimeout > 0 else { throw ValidationError("--script-timeout must be positive.") }
+  }
+
+  func linkOptions() throws(OptionError) -> LinkOptions {
+    var options = try mappings.linkOptions()
+    for text in vethPair { options.external.append(try LinkOption(parsingPair: text)) }
+    return options
+  }
+
+  /// Files of network namespaces by key.
+  private func networkFiles(_ links: LinkOptions) throws(OptionError) -> [String: String] {
+    var files: [String: String] = [:]
+    for case .networkForKey(let key, let path) in links.external { files[key] = path }
+    for text in inheritFD {
+      guard text.hasPrefix("fd["), let close = text.firstIndex(of: "]"),
+        let number = Int32(text.dropFirst(3).prefix { $0 != "]" }), number >= 0,
+        text[close...].hasPrefix("]:"), text[close...].count > 2
+      else { throw OptionError("--inherit-fd '\(text)': expected 'fd[N]:KEY'") }
+      files[String(text[close...].dropFirst(2))] = "/proc/self/fd/\(number)"
+    }
+    return files
+  }
+
   func options() throws -> RestoreOptions {
     var options = RestoreOptions(images: imagesDir, root: root, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: false)
+    options.links = try linkOptions()
+    options.networkFiles = try networkFiles(options.links)
+    options.parts = try parts.parts()
+    options.scripts.commands = actionScript
+    options.scripts.timeout = scriptTimeout
     return options
   }
 }
@@ -46,20 +105,40 @@ struct PlanCommand: ParsableCommand {
   @OptionGroup var log: LogOptions
   @Flag(help: "Print the plan as JSON.") var json = false
 
+  /// The plan of the mounts, with the steps and findings of the links beside it.
+  private struct Result: Encodable {
+    var mounts: RestorePlan
+    var links: LinkPlan
+
+    enum Key: String, CodingKey {
+      case linkSteps, linkFindings
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      try mounts.encode(to: encoder)
+      var container = encoder.container(keyedBy: Key.self)
+      try container.encode(links.steps.map { "\($0)" }, forKey: .linkSteps)
+      try container.encode(links.findings, forKey: .linkFindings)
+    }
+  }
+
   mutating func run() throws {
     let plan = try RestoreOperation(source.options(), log: log.logger()).plan()
+    let findings = plan.mounts.findings + plan.links.findings
     if json {
-      try Report.json(plan)
+      try Report.json(Result(mounts: plan.mounts, links: plan.links))
     } else {
-      Report.lines(plan.steps.enumerated().map { "\($0 + 1). \($1)" })
-      for finding in plan.findings where finding.severity == .note {
+      // Links come first: the namespaces are there, and the mounts are not needed for them.
+      let steps = plan.links.steps.map { "\($0)" } + plan.mounts.steps.map { "\($0)" }
+      Report.lines(steps.enumerated().map { "\($0 + 1). \($1)" })
+      for finding in findings where finding.severity == .note {
         Report.complain("note: \(finding)")
       }
     }
-    if !plan.problems.isEmpty {
+    if findings.contains(where: { $0.severity == .problem }) {
       Report.failure(
         EngineFailure(
-          .refused, "plan: the images cannot be restored like this", findings: plan.findings))
+          .refused, "plan: the images cannot be restored like this", findings: findings))
       throw CommandStatus(code: EngineFailure.Status.refused.rawValue)
     }
   }

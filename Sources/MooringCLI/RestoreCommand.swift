@@ -50,6 +50,12 @@ struct RestoreCommand: ParsableCommand {
   @Flag(help: "COMMAND is killed when mooring ends.")
   var dieWithParent = false
 
+  @Option(
+    help: ArgumentHelp(
+      "With --only links: restore into this network namespace; a name that ip netns lists, or a path.",
+      valueName: "name"))
+  var netns: String?
+
   @OptionGroup var log: LogOptions
 
   @Argument(
@@ -59,6 +65,15 @@ struct RestoreCommand: ParsableCommand {
   var command: [String] = []
 
   func validate() throws {
+    if netns != nil {
+      guard source.parts.only == "links" else {
+        throw ValidationError("--netns is for --only links.")
+      }
+      guard command.isEmpty, !restoreDetached, pidfile == nil, source.root == nil else {
+        throw ValidationError("--netns needs neither a COMMAND nor a root: no process is made.")
+      }
+      return
+    }
     if command.isEmpty {
       guard restoreDetached else {
         throw ValidationError(
@@ -73,6 +88,12 @@ struct RestoreCommand: ParsableCommand {
   }
 
   mutating func run() throws {
+    if let netns {
+      var options = LinkRestoreOptions(images: source.imagesDir, namespace: netns)
+      options.links = try source.linkOptions()
+      try LinkRestoreOperation(options, log: log.logger()).run()
+      return
+    }
     do {
       var options = try source.options()
       options.pidFile = pidfile

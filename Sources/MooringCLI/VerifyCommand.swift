@@ -7,15 +7,17 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Compare a running container with images; print the difference.",
     discussion: """
-      Compared are the mount tree, the contents of memory file systems, and names and mappings \
-      of namespaces. Lines begin with - for what is missing, + for what is not expected, ~ for \
+      Compared are the mount tree, the contents of memory file systems, names and mappings of \
+      namespaces, and links, addresses, routes, rules and settings of networks, as far as the \
+      images have them. Lines begin with - for what is missing, + for what is not expected, ~ for \
       what is different. Where all is equal, nothing is printed. Not compared are IDs and device \
       numbers, and of the root and of what came from outside the file system and its contents.
 
       Exit status: 0 equal; 1 where the images or the container cannot be read; 3 different.
 
-      Example:
+      Examples:
         mooring verify -D images -t "$(cat pid)"
+        mooring verify -D images --netns blue
       """)
 
   @Option(
@@ -26,7 +28,15 @@ struct VerifyCommand: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
-  var tree: Int32
+  var tree: Int32?
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare the links of this network namespace alone: a name that ip netns lists, or a path.",
+      valueName: "name"))
+  var netns: String?
+
+  @OptionGroup var parts: PartsOption
 
   @Option(
     help: ArgumentHelp("A path that the restore left out; may be repeated.", valueName: "path"))
@@ -39,10 +49,20 @@ struct VerifyCommand: ParsableCommand {
     var mounts: [MountDifference]
     var files: [Verification.FileDifference]
     var namespaces: [String]
+    var links: [String]
+  }
+
+  func validate() throws {
+    guard (tree != nil) != (netns != nil) else {
+      throw ValidationError("Give one of -t PID and --netns NAME.")
+    }
   }
 
   mutating func run() throws {
-    var options = VerifyOptions(images: imagesDir, pid: tree)
+    let subject: VerifyOptions.Subject =
+      if let netns { .network(netns) } else { .process(tree ?? 0) }
+    var options = VerifyOptions(images: imagesDir, subject)
+    options.parts = try parts.parts()
     for path in skipMnt {
       options.mounts.skipped.append(try MountPath(option: path, of: "--skip-mnt"))
     }
@@ -50,8 +70,8 @@ struct VerifyCommand: ParsableCommand {
     if json {
       try Report.json(
         Result(
-          isEqual: result.isEqual, mounts: result.tree.differences, files: result.files,
-          namespaces: result.namespaces))
+          isEqual: result.isEqual, mounts: result.tree?.differences ?? [], files: result.files,
+          namespaces: result.namespaces, links: result.links))
     } else if !result.isEqual {
       Report.lines(["\(result)"])
     }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the tests of the whole command share: source it first.
 #
-# A test file runs again inside namespaces of its own (mounts, processes, IPC), so that the machine's
+# A test file runs again inside namespaces of its own (mounts, processes, IPC, network), so that the machine's
 # are never touched, everything ends with it, and host-state sees nobody else's processes. There:
 #
 #   $mooring    the built command (also `mooring` in PATH)       $work     a directory to work in
@@ -44,7 +44,7 @@ if [ -z "${MOORING_SANDBOX:-}" ]; then
   mkdir "$sandbox/tmp"
   status=0
   MOORING_SANDBOX=$sandbox MOORING=$MOORING \
-    unshare --mount --pid --ipc --uts --fork --kill-child --mount-proc --propagation private \
+    unshare --mount --pid --ipc --uts --net --fork --kill-child --mount-proc --propagation private \
     bash "$0" "$@" || status=$?
   exit "$status"
 fi

@@ -88,10 +88,14 @@ for name in bind10 chain12 random15 shared20 tmpfs-content; do
   set_of_criu "$name"
 done
 
-for name in external-key net; do
-  test_case "CRIU's $name"
-  set_of_criu "$name" --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file"
-done
+test_case "CRIU's external-key"
+set_of_criu external-key --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file"
+
+test_case "CRIU's net"
+ip link add lower type veth peer name other
+ip link set lower up
+set_of_criu net --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file" \
+  --external 'veth[eth0]:cveth0' --external 'macvlan[cmv0]:lower'
 
 test_case "CRIU's external-auto"
 # Found by CRIU at their place on the host it ran on; here the places are said anew.
@@ -106,7 +110,7 @@ test_case "damaged images of links do not matter to mounts"
 cp -r "$fixtures/images/net" damaged
 printf 'no image' >damaged/netdev-10.img
 expect_status 0 mooring mounts -D damaged
-expect_status 0 mooring plan -D damaged -r "$work/criu-root" \
+expect_status 0 mooring plan -D damaged -r "$work/criu-root" --only mounts \
   --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file"
 
 finish

@@ -85,8 +85,7 @@ public struct LinkClassifier {
     _ findings: inout [Finding]
   ) throws -> LinkVerdict {
     if link.isLoopback || link.isFallbackTunnel { return LinkVerdict(linkClass: .madeByKernel) }
-    let isLowerOutside =
-      link.lower != nil && (link.lowerNamespace.map { !tree.contains($0) } ?? false)
+    let isLowerOutside = link.lowerNamespace.map { !tree.contains($0) } ?? false
     let kind = link.kind ?? ""
     let isKnown = LinkKind.named[kind] != nil
     if isKnown && !isLowerOutside {
@@ -180,6 +179,20 @@ extension Link: CustomStringConvertible {
   public var isFallbackTunnel: Bool {
     guard let kind else { return false }
     return LinkKind.fallbackTunnels[displayName] == kind
+  }
+
+  /// Whether another reading is of the same device, in whichever namespace and under whichever name.
+  public func isProbably(_ other: Link) -> Bool {
+    type == other.type && kind == other.kind && self[.permanentAddress] == other[.permanentAddress]
+      && address == other.address && isLoopback == other.isLoopback && !isLoopback
+  }
+
+  /// The link that the parameters of its kind name (`IFLA_VXLAN_LINK`, …), where `IFLA_LINK` is silent.
+  var lowerByKind: Int32? {
+    guard let type = kind.flatMap({ LinkKind.named[$0]?.link }), let index = kindData[type]?.i32,
+      index != 0
+    else { return nil }
+    return index
   }
 
   /// `IFLA_XDP_ATTACHED` in `IFLA_XDP`.

@@ -57,7 +57,7 @@ public struct LinkKind: Sendable {
       """
       forward-delay hello-time max-age ageing-time stp-state priority vlan-filtering vlan-protocol \
       group-fwd-mask root-id bridge-id root-port root-path-cost topology-change \
-      topology-change-detected hello-timer tcn-timer topology-change-timer gc-timer group-address \
+      topology-change-detected hello-timer tcn-timer topology-change-timer gc-timer group-address flush \
       mcast-router mcast-snooping mcast-query-use-ifaddr mcast-querier mcast-hash-elasticity \
       mcast-hash-max mcast-last-member-count mcast-startup-query-count mcast-last-member-interval \
       mcast-membership-interval mcast-querier-interval mcast-query-interval \
@@ -66,7 +66,9 @@ public struct LinkKind: Sendable {
       mcast-igmp-version mcast-mld-version vlan-stats-per-port options mcast-querier-state \
       fdb-learned fdb-max-learned
       """,
-      readOnly: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 47, 48]),
+      readOnly: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 47, 48],
+      // Kernels without the filter refuse to switch it off.
+      unlessZero: [7]),
     LinkKind("macvlan", macvlan, readOnly: [6, 8]),
     LinkKind("macvtap", macvlan, readOnly: [6, 8]),
     LinkKind("ipvlan", "mode flags"), LinkKind("ipvtap", "mode flags"),
@@ -78,7 +80,9 @@ public struct LinkKind: Sendable {
       group6 local6 udp-csum udp-zero-csum6-tx udp-zero-csum6-rx remcsum-tx remcsum-rx gbp \
       remcsum-nopartial collect-metadata label gpe ttl-inherit df vnifilter localbypass label-policy \
       reserved-bits mcroute
-      """, flags: [28], link: 3),
+      """, flags: [28], link: 3,
+      // Given at all, these claim bits of the header.
+      unlessZero: [21, 22]),
     LinkKind(
       "tun",
       "owner group type packet-information virtual-header persist multi-queue queues disabled-queues"

@@ -130,6 +130,11 @@ public final class NetworkPlace {
     _ = try Self.answer(agent.number, "ioctl(TUNSETIFF)", quoted(device.name))
   }
 
+  /// Rules of a packet filter.
+  func load(_ filter: PacketFilter, _ rules: [UInt8]) throws(SystemCallFailure) {
+    throw SystemCallFailure("load", on: filter.rawValue, .notSupported)
+  }
+
   private static func answer(
     _ socket: CInt, _ call: StaticString, _ subject: String
   ) throws(SystemCallFailure) -> (bytes: [UInt8], descriptors: [CInt]) {

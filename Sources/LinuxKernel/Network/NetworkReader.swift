@@ -4,9 +4,9 @@ import SystemPackage
 /// Reads what network namespaces hold: a pass over rtnetlink for each, no process started.
 public enum NetworkReader {
   /// `AF_…`.
-  private static let internet: UInt8 = 2
-  private static let bridge: UInt8 = 7
-  private static let internet6: UInt8 = 10
+  static let internet: UInt8 = 2
+  static let bridge: UInt8 = 7
+  static let internet6: UInt8 = 10
 
   /// `RTM_GET…`, always two after `RTM_NEW…`.
   private static func request(
@@ -43,31 +43,19 @@ public enum NetworkReader {
     _ place: NetworkPlace, among others: [NetworkPlace] = []
   ) throws(SystemCallFailure) -> NetworkTable {
     var table = NetworkTable()
-    let socket = place.netlink
     table.links = try links(place)
+    table.addresses = try records(.addresses, place)
+    table.routes = try records(.routes, place)
+    table.rules = try records(.rules, place)
+    table.neighbours = try records(.neighbours, place)
+    table.nextHops = try records(.nextHops, place)
+    table.forwarding = try records(.forwarding, place)
     func read(
       _ type: UInt16, _ what: String, family: UInt8 = 0, _ attributes: [NetlinkAttribute] = []
     ) throws(SystemCallFailure) -> [NetlinkRecord] {
-      do {
-        return try socket.dump(
-          request(type, family: family, attributes), "the \(what) of \(place.name)")
-      } catch {
-        // A kernel without the thing has none of it.
-        if error.errno == .notSupportedOnSocket || error.errno == .addressFamilyNotSupported {
-          return []
-        }
-        throw error
-      }
+      try Self.read(place.netlink, place.name, type, what, family: family, attributes)
     }
-    table.addresses = try read(MessageType.newAddress, "addresses")
-    for family in [internet, internet6] {
-      table.routes += try read(MessageType.newRoute, "routes", family: family)
-      table.rules += try read(MessageType.newRule, "rules", family: family)
-      table.neighbours += try neighbours(socket, family, place.name)
-    }
-    table.nextHops = try read(MessageType.newNextHop, "next hops")
     let hasBridges = table.links.contains { ["bridge", "vxlan"].contains($0.kind) }
-    table.forwarding = try read(MessageType.newNeighbour, "forwarding entries", family: bridge)
     if hasBridges {
       table.multicast = try read(
         MessageType.newMulticastEntry, "multicast entries", family: bridge)
@@ -84,8 +72,24 @@ public enum NetworkReader {
     return table
   }
 
+  static func read(
+    _ socket: NetlinkSocket, _ name: String, _ type: UInt16, _ what: String, family: UInt8 = 0,
+    _ attributes: [NetlinkAttribute] = []
+  ) throws(SystemCallFailure) -> [NetlinkRecord] {
+    do {
+      return try socket.dump(
+        request(type, family: family, attributes), "the \(what) of \(name)")
+    } catch {
+      // A kernel without the thing has none of it.
+      if error.errno == .notSupportedOnSocket || error.errno == .addressFamilyNotSupported {
+        return []
+      }
+      throw error
+    }
+  }
+
   /// Permanent neighbours and those that are answered for; what is learnt is learnt again.
-  private static func neighbours(
+  static func neighbours(
     _ socket: NetlinkSocket, _ family: UInt8, _ name: String
   ) throws(SystemCallFailure) -> [NetlinkRecord] {
     let subject = "the neighbours of \(name)"

@@ -1,0 +1,236 @@
+/// How a network differs from one that was saved, whatever the indices of its links are.
+///
+/// Not compared: counters and states (`operstate`, carrier, statistics), what the kernel learns by itself
+/// (neighbours, forwarding entries, routes of router advertisements, temporary addresses), queueing, and
+/// what a bridge or bond finds out about its ports.
+public struct NetworkComparison: Sendable {
+  /// A sentence each: `link eth0: mtu is 1500, expected 1400`.
+  public private(set) var differences: [String] = []
+
+  private let expected: SavedNetwork
+  private let found: NetworkTable
+  /// The links whose names are in both, by the index found.
+  private var numbers: [Int32: Int32] = [:]
+
+  /// - Parameter isPartial: whether others may have links and records in the namespace too.
+  public init(expected: SavedNetwork, found: NetworkTable, isPartial: Bool = false) {
+    self.expected = expected
+    self.found = found
+    if expected.externalKey != nil { return }
+    var named: [[UInt8]: Link] = [:]
+    for link in found.links { named[link.name] = link }
+    for (link, linkClass) in zip(expected.table.links, expected.classes) {
+      guard let other = named.removeValue(forKey: link.name) else {
+        if linkClass != .madeByKernel {
+          differences.append("link \(link.displayName) is not there")
+        }
+        continue
+      }
+      numbers[other.index] = link.index
+    }
+    for link in found.links where named[link.name] != nil && !isPartial && !link.isFallbackTunnel {
+      differences.append("link \(link.displayName) is there, and was not saved")
+    }
+    named = [:]
+    for link in found.links { named[link.name] = link }
+    for (link, linkClass) in zip(expected.table.links, expected.classes) {
+      if let other = named[link.name] { compare(link, linkClass, other) }
+    }
+    for kind in RecordKind.allCases { compare(kind, isPartial) }
+    compareSettings()
+  }
+
+  public var isEqual: Bool { differences.isEmpty }
+
+  // MARK: Links
+
+  private mutating func compare(_ link: Link, _ linkClass: LinkClass, _ other: Link) {
+    let name = "link \(link.displayName)"
+    func note(_ what: String, _ found: String, _ expected: String) {
+      if found != expected {
+        differences.append("\(name): \(what) is \(found), expected \(expected)")
+      }
+    }
+    func text(_ number: some BinaryInteger, _ radix: Int = 10) -> String {
+      (radix == 16 ? "0x" : "") + String(number, radix: radix)
+    }
+    note("mtu", text(other.mtu ?? 0), text(link.mtu ?? 0))
+    let mask = LinkMessage.settableFlags
+    note("flags", text(other.flags & mask, 16), text(link.flags & mask, 16))
+    if link.type == 1 {
+      note("address", hardwareAddress(other.address ?? []), hardwareAddress(link.address ?? []))
+    }
+    note("master", masterName(other, found), masterName(link, expected.table))
+    if case .externalByPlugin = linkClass { return }
+    if case .externalByKey = linkClass { return }
+    note("kind", other.kind ?? "none", link.kind ?? "none")
+    for (type, what) in [
+      (LinkAttribute.queueLength, "queue length"), (.group, "group"),
+      (.sendQueues, "number of send queues"), (.receiveQueues, "number of receive queues"),
+      (.gsoMaxSize, "gso_max_size"), (.gsoMaxSegments, "gso_max_segs"),
+    ] {
+      // What images of others do not say, they do not expect.
+      guard let value = link[type]?.u32 else { continue }
+      note(what, text(other[type]?.u32 ?? 0), text(value))
+    }
+    note("alias", printable(other.alias ?? []), printable(link.alias ?? []))
+    note(
+      "alternative names",
+      other.alternativeNames.map(printable).sorted().joined(separator: " "),
+      link.alternativeNames.map(printable).sorted().joined(separator: " "))
+    if let mode = link.addressGeneration, let now = other.addressGeneration {
+      note("IPv6 address generation", "\(now)", "\(mode)")
+    }
+    if link[.linkNamespaceID] == nil {
+      note("lower link", lowerName(other, found), lowerName(link, expected.table))
+    }
+    compare("parameter", link.kindData, other.kindData, LinkKind.named[link.kind ?? ""], name)
+    comparePorts(link, other, name)
+    let settings = (LinkSettings.values(of: link), LinkSettings.values(of: other))
+    compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, name)
+    compareValues("ipv6", settings.0.ipv6, settings.1.ipv6, name)
+  }
+
+  private func masterName(_ link: Link, _ table: NetworkTable) -> String {
+    guard let master = link.master, master != 0 else { return "none" }
+    return table.links.first { $0.index == master }?.displayName ?? "\(master)"
+  }
+
+  private func lowerName(_ link: Link, _ table: NetworkTable) -> String {
+    guard let lower = link.lower else { return "none" }
+    return table.links.first { $0.index == lower }?.displayName ?? "\(lower)"
+  }
+
+  private mutating func compare(
+    _ what: String, _ expected: NetlinkAttributes, _ found: NetlinkAttributes, _ kind: LinkKind?,
+    _ name: String
+  ) {
+    guard let kind, !expected.list.isEmpty else { return }
+    for attribute in expected.list
+    where !kind.readOnly.contains(attribute.type) && attribute.type != kind.link {
+      let now = found[attribute.type]
+      // Queues of a tun device are those of who has it open.
+      if kind.name == "tun" && [6, 8, 9].contains(attribute.type) { continue }
+      guard now?.payload != attribute.payload else { continue }
+      let place = Int(attribute.type) - 1
+      let title =
+        place < kind.parameters.count ? kind.parameters[place] : "attribute \(attribute.type)"
+      differences.append(
+        "\(name): \(what) \(title) is \(now.map { hex($0.payload) } ?? "none"), expected "
+          + hex(attribute.payload))
+    }
+  }
+
+  private mutating func comparePorts(_ link: Link, _ other: Link, _ name: String) {
+    guard let kind = link.portKind, let readOnly = LinkMessage.readOnlyOfPorts[kind] else { return }
+    for attribute in link.portData.list
+    where !readOnly.contains(attribute.type) && attribute.type != 34 {
+      let now = other.portData[attribute.type]
+      if now?.payload == attribute.payload { continue }
+      differences.append(
+        "\(name): its setting \(attribute.type) as a port is "
+          + "\(now.map { hex($0.payload) } ?? "none"), expected \(hex(attribute.payload))")
+    }
+  }
+
+  private func hex(_ bytes: [UInt8]) -> String {
+    bytes.isEmpty
+      ? "set" : bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
+  private mutating func compareValues(
+    _ family: String, _ expected: [LinkSettings.Value], _ found: [LinkSettings.Value],
+    _ name: String
+  ) {
+    let now = Dictionary(found.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
+    for (path, value) in expected {
+      guard let other = now[path], other != value else { continue }
+      differences.append("\(name): \(family) setting \(path) is \(other), expected \(value)")
+    }
+  }
+
+  // MARK: Records
+
+  private mutating func compare(_ kind: RecordKind, _ isPartial: Bool) {
+    let there = Set(numbers.values)
+    let renumbered = LinkNumbers(numbers).renumbered(
+      kind.records(of: found).filter { record in
+        kind.links(record).allSatisfy { numbers[$0] != nil }
+      }, kind)
+    var counts: [NetlinkRecord: Int] = [:]
+    for record in renumbered {
+      if let stable = kind.stable(record) { counts[stable, default: 0] += 1 }
+    }
+    for record in kind.records(of: expected.table) {
+      guard let stable = kind.stable(record), kind.links(record).allSatisfy(there.contains) else {
+        continue
+      }
+      if let count = counts[stable], count > 0 {
+        counts[stable] = count - 1
+      } else {
+        differences.append("\(text(kind, record)) is not there")
+      }
+    }
+    guard !isPartial else { return }
+    for record in renumbered {
+      guard let stable = kind.stable(record), let count = counts[stable], count > 0 else {
+        continue
+      }
+      counts[stable] = count - 1
+      differences.append("\(text(kind, record)) is there, and was not saved")
+    }
+  }
+
+  private func text(_ kind: RecordKind, _ record: NetlinkRecord) -> String {
+    var names: [Int32: String] = [:]
+    for link in expected.table.links { names[link.index] = link.displayName }
+    return kind.text(record, names)
+  }
+
+  // MARK: Settings
+
+  private mutating func compareSettings() {
+    var now: [[UInt8]: [UInt8]] = [:]
+    for setting in found.sysctls { now[setting.path] = setting.value }
+    for setting in expected.table.sysctls {
+      guard let value = now[setting.path], value != setting.value else { continue }
+      differences.append(
+        "setting \(printable(setting.path)) is \"\(String(decoding: value, as: UTF8.self))\", "
+          + "expected \"\(String(decoding: setting.value, as: UTF8.self))\"")
+    }
+  }
+}
+
+extension RecordKind {
+  /// A record for people: `route 10.0.0.0/24 link eth0`.
+  public func text(_ record: NetlinkRecord, _ names: [Int32: String]) -> String {
+    let family = record.header.first ?? 0
+    func address(_ type: UInt16) -> String? {
+      record.attributes[type].map { Self.address($0.payload) }
+    }
+    var words = [noun]
+    switch self {
+    case .addresses:
+      words.append("\(address(2) ?? address(1) ?? "?")/\(record.header[1])")
+    case .routes:
+      words.append(
+        (address(1) ?? (family == 2 ? "0.0.0.0" : "::")) + "/\(record.header[1])")
+      if let gateway = address(5) { words += ["via", gateway] }
+      words.append("table \(record.attributes[15]?.u32 ?? UInt32(record.header[4]))")
+    case .rules:
+      words.append("\(record.attributes[6]?.u32 ?? 0) of \(family == 2 ? "IPv4" : "IPv6")")
+    case .nextHops: words.append("\(record.attributes[1]?.u32 ?? 0)")
+    case .neighbours: words.append(address(1) ?? "?")
+    case .forwarding: words.append(record.attributes[2].map { hardwareAddress($0.payload) } ?? "?")
+    }
+    for index in links(record) { words.append("link \(names[index] ?? "\(index)")") }
+    return words.joined(separator: " ")
+  }
+
+  private static func address(_ bytes: [UInt8]) -> String {
+    if bytes.count == 4 { return bytes.map { "\($0)" }.joined(separator: ".") }
+    return stride(from: 0, to: bytes.count - 1, by: 2).map {
+      String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
+    }.joined(separator: ":")
+  }
+}

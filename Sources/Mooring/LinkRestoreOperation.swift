@@ -1,0 +1,142 @@
+import CheckpointImages
+import Glibc
+import LinkTable
+import LinuxKernel
+import Logging
+import RestorePlan
+
+/// What a restore of links into a network namespace that exists is asked for.
+public struct LinkRestoreOptions: Sendable {
+  public var images: String
+  /// A name in `/run/netns`, or a path.
+  public var namespace: String
+  public var links = LinkOptions()
+
+  public init(images: String, namespace: String) {
+    self.images = images
+    self.namespace = namespace
+  }
+}
+
+/// Restores the links of images into a network namespace that exists: links, addresses, routes, rules,
+/// settings.
+///
+/// What clashes there is found before anything is changed. Where anything fails, the namespace is as it was:
+/// a process of its own takes the changes back, even where the engine is killed.
+public struct LinkRestoreOperation {
+  public var options: LinkRestoreOptions
+  public var log: Logger
+
+  public init(_ options: LinkRestoreOptions, log: Logger) {
+    self.options = options
+    self.log = log
+  }
+
+  private struct Prepared {
+    var network: SavedNetwork
+    var place: NetworkPlace
+    var before: NetworkTable
+    var plan: LinkPlan
+  }
+
+  private func prepare() throws -> Prepared {
+    let networks = try ImageDirectory.open(options.images).load(only: .links).networks
+    guard let network = networks.first, network.externalKey == nil else {
+      throw EngineFailure(
+        .refused,
+        "restore: \(options.images) has no network; dump one with mooring dump --only links")
+    }
+    if networks.count > 1 {
+      log.notice(
+        "\(networks.count - 1) nested networks are left out: restore the container for them")
+    }
+    let place = try NetworkPlace.named(options.namespace)
+    let before = try NetworkReader.table(place)
+    var request = LinkRestoreRequest(
+      networks: [network], existing: [before.links],
+      host: try NetworkReader.links(try NetlinkSocket(), "the host"))
+    request.options = options.links
+    request.isFresh = before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel }
+    return Prepared(network: network, place: place, before: before, plan: request.plan())
+  }
+
+  /// Reads and decides; changes nothing.
+  public func plan() throws -> LinkPlan {
+    try EngineFailure.wrapping("plan") { try prepare().plan }
+  }
+
+  /// - Throws: `EngineFailure`; then nothing is changed.
+  public func run() throws {
+    try EngineFailure.wrapping("restore") {
+      let prepared = try prepare()
+      for finding in prepared.plan.findings where finding.severity == .note {
+        log.notice("\(finding)")
+      }
+      if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
+      log.info("\(prepared.network.table.links.count) links, \(prepared.plan.steps.count) steps")
+      for step in prepared.plan.steps { log.debug("\(step)") }
+      let namespace = options.namespace
+      let before = prepared.before
+      var keeper = try UndoKeeper.start { _ in
+        do {
+          let place = try NetworkPlace.named(namespace)
+          return NetworkUndo(before).run(place)
+        } catch {
+          return ["\(error); look at the network namespace \(namespace)"]
+        }
+      }
+      do {
+        var executor = try LinkExecutor([prepared.place])
+        try executor.perform(prepared.plan.steps)
+        try verify(prepared)
+      } catch {
+        var failure = EngineFailure(error, "restore")
+        failure.attached += keeper.undo()
+        throw failure
+      }
+      keeper.keep()
+    }
+  }
+
+  private func verify(_ prepared: Prepared) throws {
+    let comparison = NetworkComparison(
+      expected: prepared.network, found: try NetworkReader.table(prepared.place),
+      isPartial: !prepared.before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel })
+    guard !comparison.isEqual else { return }
+    throw EngineFailure(
+      .different,
+      "restore: the restored network differs from the images:\n"
+        + comparison.differences.map { "~ \($0)" }.joined(separator: "\n"))
+  }
+}
+
+/// Brings a network namespace back to what it was.
+struct NetworkUndo {
+  private let before: NetworkTable
+
+  init(_ before: NetworkTable) { self.before = before }
+
+  /// - Returns: what could not be undone.
+  func run(_ place: NetworkPlace) -> [String] {
+    var failures: [String] = []
+    func attempt(_ body: () throws -> Void) {
+      do { try body() } catch { failures.append("\(error)") }
+    }
+    attempt {
+      let now = try NetworkReader.links(place)
+      var executor = try LinkExecutor([place])
+      try executor.perform(LinkUndo.steps(from: now, to: before.links))
+    }
+    attempt { try place.write(before.sysctls) }
+    for kind in RecordKind.allCases {
+      attempt {
+        var executor = try LinkExecutor([place])
+        try executor.perform([
+          LinkStep(
+            .own, .settle(kind, kind.records(of: before), links: nil), "put back each \(kind.noun)")
+        ])
+      }
+    }
+    return failures
+  }
+}

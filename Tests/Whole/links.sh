@@ -1,0 +1,417 @@
+#!/bin/bash
+# Network links: shown, saved, restored into a namespace that exists and with a container; what comes from
+# outside by mapping, plugin and script; and nothing left where anything fails.
+# shellcheck source=Tests/Whole/harness.sh
+. "$(dirname "$0")/harness.sh"
+
+# ip netns keeps its names there; they are to be ours.
+mount -t tmpfs run /run
+ip link set lo up
+
+# A network namespace without anything in it.
+fresh_network() {
+  ip netns delete "$1" 2>/dev/null || true
+  ip netns add "$1"
+}
+
+# Links of each kind that this kernel has, with addresses, routes, rules and all that belongs to them.
+full_network() {
+  local in="ip -n $1"
+  fresh_network "$1"
+  $in link add v0 type veth peer name v1
+  $in link add br0 type bridge stp_state 1 priority 16384 ageing_time 20000
+  $in link set v1 master br0
+  bridge -n "$1" link set dev v1 hairpin on cost 77 learning off
+  $in link add mv0 link v0 type macvlan mode bridge
+  $in link add mvs link v0 type macvlan mode source
+  $in link set mvs type macvlan macaddr add 00:11:22:33:44:55
+  $in link add mt0 link v0 type macvtap mode vepa
+  $in link add vx0 type vxlan id 5 dstport 4789 remote 10.0.0.9 local 10.0.0.1
+  $in link add vx1 type vxlan id 6 dstport 4789 group 239.1.1.1 dev v0 ttl 5
+  $in tuntap add dev tap0 mode tap multi_queue
+  $in tuntap add dev tun0 mode tun user 1000 group 100
+  $in link add ifb9 type ifb
+  $in link set ifb9 alias "some alias" txqueuelen 77 group 5
+  $in link property add dev ifb9 altname a-long-alternative-name-of-ifb9
+  # After the vxlan: it keeps an MTU that it could not get now.
+  $in link set v0 promisc on mtu 1400
+  for link in lo v0 v1 br0 mv0 mvs vx1; do $in link set "$link" up; done
+  $in addr add 10.0.0.1/24 dev v0
+  $in addr add 10.0.0.2/24 dev v0
+  $in addr add 10.7.0.1/32 peer 10.7.0.2 dev mv0 label mv0:label
+  $in addr add fd00::1/64 dev v0 nodad
+  $in addr add fd00::2/64 dev v0 nodad
+  $in route add default via 10.0.0.254
+  $in route add 10.5.0.0/16 nexthop via 10.0.0.7 weight 2 nexthop via 10.0.0.8
+  $in route add 10.6.0.0/16 via 10.0.0.9 table 100 metric 5 mtu 1300
+  $in route add blackhole 10.9.0.0/16
+  $in route add fd01::/48 via fd00::99
+  $in route add unreachable fd02::/48
+  $in rule add from 10.6.0.0/16 table 100 priority 1000
+  $in -6 rule add from fd05::/16 table 100 priority 1001
+  $in neigh add 10.0.0.77 lladdr 02:00:00:00:00:77 dev v0 nud permanent
+  $in neigh add proxy 10.0.0.78 dev v0
+  $in nexthop add id 10 via 10.0.0.66 dev v0
+  $in route add 10.77.0.0/16 nhid 10
+  bridge -n "$1" fdb add 02:00:00:00:00:88 dev v1 master static
+  bridge -n "$1" fdb append 00:00:00:00:00:00 dev vx0 dst 10.0.0.55
+  bridge -n "$1" mdb add dev br0 port v1 grp 239.2.2.2 permanent
+  ip netns exec "$1" sysctl -qw net.ipv4.conf.v0.rp_filter=2 net.ipv4.ip_forward=1 \
+    net.ipv6.conf.default.accept_ra=0 net.ipv4.tcp_keepalive_time=99 \
+    net.ipv6.conf.v0.router_solicitation_interval=7 net.ipv4.ip_unprivileged_port_start=80
+}
+
+# What ip and bridge say of a network, without counters and states.
+network_facts() {
+  ip -n "$1" -d -o link | sed 's/ state [A-Z]*//; s/,\(LOWER_UP\|NO-CARRIER\|M-DOWN\)//g; s/<NO-CARRIER,/</
+    s/\(hello\|tcn\|topology_change\|gc\|message_age\|forward_delay\|hold\)_timer *[0-9.]*//g; s/ qdisc [a-z]*//
+    s/ \(designated_bridge\|bridge_id\|designated_root\|root_port\|root_path_cost\|port_id\|port_no\|designated_port\|designated_cost\) [0-9a-f.x:]*//g
+    s/ state \(forwarding\|disabled\|blocking\|listening\|learning\)//; s/ fdb_n_learned [0-9]*//; s/ topology_change[_a-z]* [01]//g'
+  ip -n "$1" -o addr | sed 's/ tentative//' | sort
+  ip -n "$1" -4 route show table all
+  ip -n "$1" -6 route show table all | sed 's/ linkdown//' | sort
+  ip -n "$1" rule
+  ip -n "$1" -6 rule
+  ip -n "$1" nexthop
+  ip -n "$1" neigh show nud permanent
+  ip -n "$1" neigh show proxy
+  bridge -n "$1" fdb | grep -E '88|10.0.0.55|10.0.0.9'
+  bridge -n "$1" mdb | grep permanent
+}
+
+test_case "each kind of link that this kernel has comes back, with all that belongs to it"
+full_network one
+fresh_network two
+sleep 2 # duplicate address detection of link-local addresses
+expect_status 0 mooring links --netns one
+for word in v0 veth macvlan macvtap vxlan bridge tun ifb 'made by the kernel'; do expect_output_has "$word"; done
+expect_status 0 mooring links --netns one --json
+python3 -m json.tool out >/dev/null || fail "that is no JSON"
+expect_status 0 mooring dump --netns one -D images
+expect_status 0 mooring verify -D images --netns one
+expect_status 0 mooring restore -D images --only links --netns two
+expect_status 0 mooring verify -D images --netns two
+network_facts one >facts-one
+network_facts two >facts-two
+diff facts-one facts-two >facts-differ || {
+  fail "ip sees a difference"
+  sed 's/^/    /' facts-differ
+}
+expect_status 0 mooring dump --netns two -D images-two
+mooring links -D images --json | sed '/"inode"/d' >links-one
+mooring links -D images-two --json | sed '/"inode"/d' >links-two
+cmp -s links-one links-two || fail "the second dump differs"
+
+test_case "crit decodes the images of links"
+for image in images/netns-*.img images/netdev-*.img; do
+  crit decode -i "$image" >decoded 2>errors || fail "$image: $(tail -n 1 errors)"
+done
+
+test_case "nothing is spawned"
+if command -v strace >/dev/null; then
+  fresh_network two
+  strace -f -e trace=execve -o trace "$mooring" restore -D images --only links --netns two || fail "it failed"
+  expect_equal "$(grep -c execve trace)" 1 "programs executed"
+fi
+
+test_case "verify names what is different"
+ip -n two link set ifb9 mtu 1234
+ip -n two addr add 10.99.0.1/24 dev v0
+ip -n two route delete 10.9.0.0/16 2>/dev/null || ip -n two route delete blackhole 10.9.0.0/16
+ip netns exec two sysctl -qw net.ipv4.tcp_keepalive_time=98
+expect_status 3 mooring verify -D images --netns two
+expect_output_has 'link ifb9: mtu is 1234, expected 1500'
+expect_output_has 'address 10.99.0.1/24 link v0 is there'
+expect_output_has 'route 10.9.0.0/16 table 254'
+expect_output_has 'tcp_keepalive_time is "98", expected "99"'
+
+test_case "a name that is there already: refused before anything is changed"
+fresh_network two
+ip -n two link add br0 type ifb
+ip -n two link add other type ifb
+ip -n two link property add dev other altname v0
+network_facts two >before 2>/dev/null || true
+expect_status 2 mooring restore -D images --only links --netns two
+expect_error_has br0
+expect_error_has v0
+network_facts two >after 2>/dev/null || true
+cmp -s before after || fail "something was changed"
+
+test_case "an index that is taken becomes another one"
+fresh_network two
+ip -n two link add other index 3 type ifb
+expect_status 0 mooring restore -D images --only links --netns two
+expect_error_has 'indices of links are taken'
+expect_status 0 ip -n two link show other
+
+test_case "a restore that fails half-way leaves the namespace as it was"
+fresh_network two
+ip -n two link set lo up
+ip -n two route add blackhole 10.9.0.0/16
+# The kernel wants one link a VXLAN number: found out when the second is made.
+ip -n two link add other type vxlan id 5 dstport 4789 local 10.0.0.1 remote 10.0.0.9
+network_facts two >facts-before 2>/dev/null || true
+expect_status 1 mooring restore -D images --only links --netns two
+expect_error_has vx0
+expect_error_has EEXIST
+network_facts two >facts-after 2>/dev/null || true
+cmp -s facts-before facts-after || fail "the namespace is not as it was"
+
+test_case "an engine that is killed leaves the namespace as it was"
+fresh_network many
+for number in $(seq 1 300); do echo "link add i$number type ifb"; done >batch
+ip -n many -batch batch
+ip -n many addr add 10.1.0.1/16 dev i7
+expect_status 0 mooring dump --netns many -D images-many
+fresh_network two
+ip netns exec two sysctl -a 2>/dev/null | grep '^net' >settings-before
+network_facts two >facts-before 2>/dev/null || true
+for delay in 0.05 0.1 0.15 0.2 0.3; do
+  mooring restore -D images-many --only links --netns two 2>/dev/null &
+  engine=$!
+  sleep "$delay"
+  kill -KILL "$engine" 2>/dev/null || true
+  wait "$engine" 2>/dev/null && status=0 || status=$?
+  [ "$status" != 0 ] || break
+  for _ in $(seq 1 100); do pgrep -x mooring >/dev/null || break; sleep 0.05; done
+  network_facts two >facts-after 2>/dev/null || true
+  ip netns exec two sysctl -a 2>/dev/null | grep '^net' >settings-after
+  cmp -s facts-before facts-after || {
+    fail "killed after $delay s: the namespace is not as it was"
+    diff facts-before facts-after | head -5
+  }
+  cmp -s settings-before settings-after || fail "killed after $delay s: settings are not as they were"
+done
+
+test_case "bad input"
+expect_status 1 mooring links --netns none
+expect_one_sentence
+expect_status 1 mooring links -t 999999
+expect_one_sentence
+expect_status 1 mooring restore -D images --only links --netns none
+expect_one_sentence
+expect_status 64 mooring restore -D images --only links
+expect_status 64 mooring links --netns one -t 1
+expect_status 64 mooring links --netns one --external 'veth[a-name-of-16-byt]:x'
+expect_status 64 mooring dump --netns one -D x --only files
+
+# From here on with a container: its links are outside's.
+ip link add lower type veth peer name lower-end
+ip link set lower up
+ip link set lower-end up
+ip addr add 10.1.1.1/24 dev lower-end
+
+# A container of make-tree with a network of its own: $pid.
+make_container() {
+  root=$work/root
+  rm -rf --one-file-system "$root"
+  mkdir "$root"
+  unshare --net "$tools/make-tree" --binds 2 "$root" "$work/tree-pid"
+  pid=$(cat "$work/tree-pid")
+  nsenter -t "$pid" -n ip link set lo up
+}
+
+# A macvlan of the host's link "lower" in the container, with an address.
+add_macvlan() {
+  ip link add link lower name outer$$ type macvlan mode bridge
+  ip link set outer$$ netns "$pid" name eth0
+  nsenter -t "$pid" -n ip addr add 10.1.1.2/24 dev eth0
+  nsenter -t "$pid" -n ip link set eth0 mtu 1400 up
+}
+
+inside() { nsenter -t "$holder" -n "$@"; }
+
+test_case "links from outside by mappings: a veth at a bridge, a macvlan"
+make_container
+add_macvlan
+ip link add vin type veth peer name vout
+ip link set vin netns "$pid" up
+nsenter -t "$pid" -n ip addr add 10.1.2.2/24 dev vin
+expect_status 2 mooring dump -t "$pid" -D images
+expect_error_has "--external 'macvlan[eth0]:LOWER'"
+dump_and_end --external 'macvlan[eth0]:lower'
+expect_status 2 mooring restore -D images -r "$root" -d --pidfile holder-pid
+expect_error_has 'veth[vin]'
+expect_error_has 'macvlan[eth0]'
+ip link add bridge0 type bridge
+expect_status 2 mooring restore -D images -r "$root" -d --pidfile holder-pid --external 'veth[vin]:lower' \
+  --external 'macvlan[eth0]:nothing'
+expect_status 0 mooring plan -D images -r "$root" --external 'veth[vin]:vout@bridge0' --external 'macvlan[eth0]:lower'
+expect_output_has 'create link vin'
+restore_detached --external 'veth[vin]:vout@bridge0' --external 'macvlan[eth0]:lower'
+expect_equal "$(ip -o link show vout | grep -c 'master bridge0')" 1 "ports of the bridge"
+inside busybox ping -c 1 -W 2 10.1.1.1 >/dev/null || fail "no traffic through the macvlan"
+expect_status 0 mooring verify -D images -t "$holder"
+end_holder
+restore_detached --veth-pair vin=vout --external 'macvlan[eth0]:lower'
+end_holder
+
+for name in link-current link-legacy; do
+  test_case "a link by a plugin ($name) and a setup-namespaces script"
+  unset MOORING_TEST_LINKS
+  make_container
+  add_macvlan
+  plugin_folder "$name"
+  expect_status 0 mooring links -t "$pid" -L "$folder"
+  expect_error_has eth0
+  export MOORING_TEST_LINKS=macvlan
+  expect_status 0 mooring links -t "$pid" -L "$folder"
+  expect_output_has "external by plugin (plugin $name"
+  dump_and_end -L "$folder"
+  export MOORING_TEST_LOWER=lower MOORING_TEST_LINK=eth0
+  restore_detached --action-script "$fixtures/scripts/setup-namespaces" -L "$folder"
+  inside busybox ping -c 1 -W 2 10.1.1.1 >/dev/null || fail "no traffic through the macvlan"
+  expect_equal "$(inside ip -o link show eth0 | grep -o 'mtu 1400')" "mtu 1400" "the MTU"
+  expect_status 0 mooring verify -D images -t "$holder"
+  end_holder
+done
+
+test_case "links that the script does not bring: one error for all"
+plugin_folder link-current
+remember_host "$root"
+MOORING_TEST_LINK=other expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+  --action-script "$fixtures/scripts/setup-namespaces" -L "$folder"
+expect_error_has 'link eth0'
+expect_same_host
+expect_status 2 mooring restore -D images -r "$root" -d --pidfile holder-pid -L "$folder"
+
+test_case "actions, in their order, of several scripts in theirs"
+cat >script <<'S'
+#!/bin/sh
+echo "$1 $CRTOOLS_SCRIPT_ACTION ${CRTOOLS_INIT_PID:+pid} $(ls "$CRTOOLS_IMAGE_DIR" | grep -c inventory)" >>actions
+[ "$1 $CRTOOLS_SCRIPT_ACTION" != "${FAIL_AT:-}" ] || exit 7
+[ "$1 $CRTOOLS_SCRIPT_ACTION" != "${HANG_AT:-}" ] || sleep 60
+[ "$1 $CRTOOLS_SCRIPT_ACTION" != "${DIE_AT:-}" ] || kill -SEGV $$
+[ "$1 $CRTOOLS_SCRIPT_ACTION" = 'one setup-namespaces' ] || exit 0
+if [ -n "${MOVE:-}" ]; then
+  ip link set moved netns "$CRTOOLS_INIT_PID" name eth0
+else
+  ip link add link lower name t$$ type macvlan mode bridge && ip link set t$$ netns "$CRTOOLS_INIT_PID" name eth0
+fi
+S
+chmod +x script
+restore_detached --action-script './script one' --action-script "./script 'two'" -L "$folder"
+expect_equal "$(cat actions)" "one pre-restore  1
+two pre-restore  1
+one setup-namespaces pid 1
+two setup-namespaces pid 1
+one post-setup-namespaces pid 1
+two post-setup-namespaces pid 1
+one post-restore pid 1
+two post-restore pid 1
+one network-unlock pid 1
+two network-unlock pid 1
+one pre-resume pid 1
+two pre-resume pid 1
+one post-resume pid 1
+two post-resume pid 1" "the actions"
+end_holder
+
+# A link of the host that the script moves, with an address and a route.
+ip link add moved type veth peer name moved-end
+ip link set moved-end up
+ip link set moved mtu 1444 up
+ip addr add 10.8.0.1/24 dev moved
+ip addr add fd08::1/64 dev moved nodad
+ip route add 10.44.0.0/16 via 10.8.0.9
+sleep 2
+
+for action in pre-restore setup-namespaces post-setup-namespaces post-restore network-unlock pre-resume post-resume; do
+  test_case "a script that fails at $action"
+  remember_host "$root"
+  FAIL_AT="one $action" expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+    --action-script './script one' -L "$folder"
+  expect_one_sentence
+  expect_error_has "($action): exited with status 7"
+  expect_same_host
+done
+
+test_case "a script that moves a link of the host: it is back after a failure later on"
+remember_host "$root"
+MOVE=1 FAIL_AT='one post-restore' expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+  --action-script './script one' -L "$folder"
+expect_same_host
+MOVE=1 FAIL_AT='one setup-namespaces' expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+  --action-script './script one' -L "$folder"
+expect_same_host
+
+test_case "a script that hangs, and one that dies by a signal"
+remember_host "$root"
+MOVE=1 HANG_AT='one post-restore' expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+  --action-script './script one' --script-timeout 1 -L "$folder"
+expect_error_has '--script-timeout'
+expect_same_host
+DIE_AT='one setup-namespaces' expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
+  --action-script './script one' -L "$folder"
+expect_error_has 'ended by signal 11'
+expect_same_host
+expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid --action-script ./none -L "$folder"
+expect_error_has ENOENT
+expect_same_host
+
+test_case "an engine that is killed while a moved link is away: it is back"
+remember_host "$root"
+(
+  export MOVE=1 HANG_AT='one post-restore'
+  exec "$mooring" restore -D images -r "$root" -d --pidfile holder-pid --action-script './script one' -L "$folder" 2>/dev/null
+) &
+engine=$!
+wait_until grep -q 'one post-restore' actions
+rm actions
+wait_until test -e actions
+sleep 1
+kill -KILL "$engine"
+wait "$engine" 2>/dev/null || true
+wait_until ip link show moved >/dev/null
+sleep 1
+expect_same_host
+ip link delete moved
+
+test_case "network namespaces nested in the tree, a veth between two of them"
+# Binds, so that the root is one that a restore is given; its second process has a network of its own.
+rm -rf --one-file-system "$root"
+mkdir -p "$root/old" "$root/proc" "$root/bin"
+cp "$(command -v busybox)" "$root/bin/"
+export root
+unshare --mount --net --pid --fork --propagation private bash -c '
+  mount --bind "$root" "$root"; cd "$root"; mount -t proc proc proc; mount -t proc proc /proc
+  unshare --net sleep 1000 &
+  sleep 1
+  ip link add va type veth peer name vb
+  ip link set vb netns $!
+  ip -d link show va >/dev/null
+  nsenter -t $! -n ip link set vb up
+  nsenter -t $! -n ip addr add 10.3.0.2/24 dev vb
+  ip link set va up
+  ip addr add 10.3.0.1/24 dev va
+  pivot_root . old; /bin/busybox umount -l /old
+  exec /bin/busybox sleep 1000' &
+outer=$!
+sleep 2.5
+pid=$(pgrep -P "$outer" | head -n 1)
+expect_status 0 mooring links -t "$pid"
+expect_output_has 'network namespace'
+dump_and_end
+restore_detached
+expect_status 0 mooring verify -D images -t "$holder" --only mounts
+inside ip -o link show va | grep -q 'link-netnsid 0' || fail "the veth is not connected"
+inside busybox ping -c 1 -W 2 10.3.0.2 >/dev/null || fail "no traffic to the nested network"
+end_holder
+
+test_case "a network namespace from outside, by path and by descriptor"
+make_container
+fresh_network outside
+expect_status 0 mooring dump -t "$pid" -D images --external "net[$(stat -Lc %i "/proc/$pid/ns/net")]:own"
+end_process "$pid"
+expect_status 2 mooring restore -D images -r "$root" -d --pidfile holder-pid
+expect_error_has '--inherit-fd'
+restore_detached --external 'net[own]:/run/netns/outside'
+expect_equal "$(stat -Lc %i "/proc/$holder/ns/net")" "$(stat -Lc %i /run/netns/outside)" "the namespace"
+end_holder
+exec 7</run/netns/outside
+restore_detached --inherit-fd 'fd[7]:own'
+expect_equal "$(stat -Lc %i "/proc/$holder/ns/net")" "$(stat -Lc %i /run/netns/outside)" "the namespace"
+end_holder
+exec 7<&-
+
+finish
