@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -260,6 +261,21 @@ bool mooring_holds(const void *bytes, size_t length, const char *text)
 long mooring_pipe(int ends[2])
 {
 	return result(pipe2(ends, O_CLOEXEC));
+}
+
+long mooring_get_affinity(void *mask, size_t size)
+{
+	return result(syscall(SYS_sched_getaffinity, 0, size, mask));
+}
+
+long mooring_set_affinity(const void *mask, size_t size)
+{
+	return result(syscall(SYS_sched_setaffinity, 0, size, mask));
+}
+
+long mooring_memory_file(const char *name)
+{
+	return result(memfd_create(name, MFD_CLOEXEC));
 }
 
 long mooring_wait(pid_t pid, int *status)

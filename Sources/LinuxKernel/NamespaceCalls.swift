@@ -28,6 +28,31 @@ public enum NamespaceCalls {
     try checked(mooring_unshare(flags), "unshare", "the namespaces \(names)")
   }
 
+  /// Leaves the mount namespace for new ones until one has a higher ID than `former`: the kernel lets the
+  /// file of a mount namespace be bound only in one of a lower ID. Linux 6.18 gives IDs by processor, so
+  /// that a later one may be lower; the processor that gave `former` gives higher ones.
+  public static func unshareMounts(above former: UInt64) throws(SystemCallFailure) {
+    guard let first = ownMountNamespaceID(), first <= former else { return }
+    var allowed = [UInt8](repeating: 0, count: 1024)
+    let size = try checked(
+      mooring_get_affinity(&allowed, allowed.count), "sched_getaffinity", "the worker")
+    defer { _ = mooring_set_affinity(allowed, size) }
+    for processor in 0..<size * 8 where allowed[processor / 8] & 1 << (processor % 8) != 0 {
+      var one = [UInt8](repeating: 0, count: size)
+      one[processor / 8] = 1 << (processor % 8)
+      guard mooring_set_affinity(one, size) >= 0 else { continue }
+      try unshare([.mount])
+      if let id = ownMountNamespaceID(), id > former { return }
+    }
+  }
+
+  /// The ID of the caller's mount namespace (`NS_GET_MNTNS_ID`, Linux 6.11); `nil` on older kernels.
+  public static func ownMountNamespaceID() -> UInt64? {
+    guard let folder = try? ProcessFolder.own(), case .success(let id) = folder.mountNamespaceID()
+    else { return nil }
+    return id
+  }
+
   /// Writes the mappings of the user namespace that `pid` has made.
   ///
   /// The files are `/proc/PID/setgroups`, `uid_map` and `gid_map`, see `user_namespaces(7)`. Where

@@ -24,6 +24,7 @@ public struct DumpOptions: Sendable {
   public var parts: SavedParts = [.mounts, .links]
   public var mounts = MountOptions()
   public var links = LinkOptions()
+  public var scripts = ActionScripts()
   public var plugins: PluginOptions
 
   public init(_ source: Source, images: String, plugins: PluginOptions = .init()) {
@@ -58,9 +59,25 @@ public struct DumpOperation {
       }
       let chain = try PluginChain.starting(
         options.plugins, stage: .dump, imageDirectory: writer.descriptor, log: log)
+      let process: Int32? = if case .process(let pid) = options.source { pid } else { nil }
+      let staged = writer.descriptor
+      func run(_ action: ScriptAction) throws {
+        try options.scripts.run(action, "dump", images: staged, process: process)
+      }
       do {
-        let saved = try save(writer, chain)
+        try run(.preDump)
+        try run(.networkLock)
+        let saved: SavedContainer
+        do {
+          saved = try save(writer, chain)
+        } catch {
+          // Who has locked the network unlocks it.
+          try? run(.networkUnlock)
+          throw error
+        }
+        try run(.networkUnlock)
         try writer.write(saved)
+        try run(.postDump)
         try chain?.finish()
       } catch {
         chain?.abandon()

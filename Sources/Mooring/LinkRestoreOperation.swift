@@ -57,7 +57,9 @@ public struct LinkRestoreOperation {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options.links
     request.isFresh = before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel }
-    return Prepared(network: network, place: place, before: before, plan: request.plan())
+    var plan = request.plan()
+    plan.findings += PacketFilters.findings([network])
+    return Prepared(network: network, place: place, before: before, plan: plan)
   }
 
   /// Reads and decides; changes nothing.
@@ -86,7 +88,7 @@ public struct LinkRestoreOperation {
         }
       }
       do {
-        var executor = try LinkExecutor([prepared.place])
+        var executor = try LinkExecutor([prepared.place], loadFilter: PacketFilters.load)
         try executor.perform(prepared.plan.steps)
         try verify(prepared)
       } catch {
@@ -100,7 +102,7 @@ public struct LinkRestoreOperation {
 
   private func verify(_ prepared: Prepared) throws {
     let comparison = NetworkComparison(
-      expected: prepared.network, found: try NetworkReader.table(prepared.place),
+      expected: prepared.network, found: try NetworkFacts.table(prepared.place).table,
       isPartial: !prepared.before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel })
     guard !comparison.isEqual else { return }
     throw EngineFailure(

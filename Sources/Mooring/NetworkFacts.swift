@@ -1,6 +1,7 @@
 import LinkTable
 import LinuxKernel
 import PluginHost
+import RestorePlan
 
 /// Reading and classifying the networks of a container.
 enum NetworkFacts {
@@ -8,16 +9,30 @@ enum NetworkFacts {
   static func classify(
     _ places: [NetworkPlace], _ options: LinkOptions, _ chain: PluginChain?
   ) throws -> LinkClassification {
+    var findings: [Finding] = []
     let namespaces = try places.map { place in
-      LinkClassifier.Namespace(
-        inode: place.inode,
-        table: options.key(ofNetwork: place.inode) == nil
-          ? try NetworkReader.table(place, among: places) : NetworkTable())
+      var facts = (table: NetworkTable(), findings: [Finding]())
+      if options.key(ofNetwork: place.inode) == nil { facts = try table(place, among: places) }
+      findings += facts.findings
+      return LinkClassifier.Namespace(inode: place.inode, table: facts.table)
     }
     let classifier = LinkClassifier(options: options) { link in
       try chain?.dumpExternalLink(
         index: link.index, type: Int32(link.type), kind: link.kind ?? "")
     }
-    return try classifier.classify(namespaces)
+    var classification = try classifier.classify(namespaces)
+    classification.findings += findings
+    return classification
+  }
+
+  /// A network with the rules of its packet filters.
+  ///
+  /// - Returns: findings where a tool is missing that these take.
+  static func table(
+    _ place: NetworkPlace, among others: [NetworkPlace] = []
+  ) throws -> (table: NetworkTable, findings: [Finding]) {
+    var table = try NetworkReader.table(place, among: others)
+    let findings = try PacketFilters.read(place, &table)
+    return (table, findings)
   }
 }

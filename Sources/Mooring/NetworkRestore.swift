@@ -86,7 +86,7 @@ struct NetworkRestore {
         findings: plan.findings)
     }
     for step in plan.steps { log.debug("\(step)") }
-    var executor = try LinkExecutor(places)
+    var executor = try LinkExecutor(places, loadFilter: PacketFilters.load)
     try executor.perform(plan.steps)
     let differences = try Verification.compare(networks, places)
     guard differences.isEmpty else {

@@ -24,6 +24,8 @@ public struct RestoreOptions: Sendable {
   public var command: HolderCommand
   /// Where the PID of the process that holds the namespaces is written.
   public var pidFile: String?
+  /// Files that shall keep the namespaces.
+  public var pins: NamespacePins?
   /// Return once the namespaces are verified, and leave their holder.
   public var isDetached = false
 
@@ -67,7 +69,9 @@ public struct RestoreOperation {
     var root: MountPath?
     var networks: NetworkRestore
     var linkPlan: LinkPlan
-    var findings: [Finding] { plan.findings + linkPlan.findings }
+    /// Of pins, and of tools that are missing.
+    var otherFindings: [Finding] = []
+    var findings: [Finding] { plan.findings + linkPlan.findings + otherFindings }
   }
 
   func prepare() throws -> Prepared {
@@ -87,7 +91,8 @@ public struct RestoreOperation {
       saved.networks, options.links, files: options.networkFiles, log: log)
     return Prepared(
       saved: saved, plan: request.plan(), root: root, networks: networks,
-      linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty))
+      linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty),
+      otherFindings: (options.pins?.findings() ?? []) + PacketFilters.findings(saved.networks))
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
@@ -126,6 +131,7 @@ public struct RestoreOperation {
         plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
         callersLimit: callersLimit)
       description.networkFile = prepared.networks.ownFile
+      description.isPinned = options.pins != nil
       description.nestedNetworks = prepared.networks.nestedCount
       description.bringsLoopbackUp = prepared.saved.networks.isEmpty
       var worker = try WorkerProcess.start(description)
@@ -154,7 +160,8 @@ public struct RestoreOperation {
     let places = try prepared.networks.places(of: worker.pid, nested)
     // What scripts take from the host goes back where the restore fails.
     let host = options.scripts.commands.isEmpty ? nil : try HostLinks.read()
-    var keeper = try host.map { try hostKeeper($0, worker.pid, places) }
+    var keeper: UndoKeeper?
+    if host != nil || options.pins != nil { keeper = try hostKeeper(host, worker.pid, places) }
     func run(_ action: ScriptAction) throws {
       try scripts.run(action, "restore", images: images.descriptor, process: worker.pid) {
         try keeper?.tell("script \($0)")
@@ -171,6 +178,10 @@ public struct RestoreOperation {
       try run(.postRestore)
       try run(.networkUnlock)
       try chain?.finish()
+      if let pins = options.pins {
+        try keeper?.tell(pins.isThere ? "pins in place" : "pins")
+        try pin(prepared, worker.pid, places)
+      }
       if let path = options.pidFile { try writePIDFile(path, worker.pid) }
       try run(.preResume)
       try worker.hold()
@@ -183,14 +194,29 @@ public struct RestoreOperation {
     keeper?.keep()
   }
 
+  private func pin(_ prepared: Prepared, _ pid: pid_t, _ places: [NetworkPlace]) throws {
+    guard let pins = options.pins else { return }
+    var kinds = Set(prepared.saved.namespaces.own.keys).union([.mount])
+    // Without a process a pid namespace is dead.
+    if !staysWithProcess { kinds.remove(.process) }
+    let nested = zip(prepared.networks.networks, places).dropFirst()
+      .filter { $0.0.externalKey == nil }.map { $0.1.namespace.number }
+    try pins.pin(pid, kinds.sorted { $0.rawValue < $1.rawValue }, nested: nested)
+  }
+
+  private var staysWithProcess: Bool {
+    if case .run = options.command { true } else { options.isDetached }
+  }
+
   private func hostKeeper(
-    _ host: HostLinks, _ pid: pid_t, _ places: [NetworkPlace]
+    _ host: HostLinks?, _ pid: pid_t, _ places: [NetworkPlace]
   ) throws -> UndoKeeper {
     let namespaces =
       places.isEmpty
       ? [try Descriptor.open("/proc/\(pid)/ns/net", flags: O_RDONLY).release()]
       : places.map { $0.namespace.number }
     defer { if places.isEmpty { close(namespaces[0]) } }
+    let pins = options.pins
     return try UndoKeeper.start { notes in
       // What a script of an engine that was killed has started.
       if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
@@ -200,7 +226,14 @@ public struct RestoreOperation {
       {
         kill(-group, SIGKILL)
       }
-      return host.bringBack(from: namespaces, moved: notes.filter { !$0.hasPrefix("script ") })
+      var failures: [String] = []
+      if let pins, let note = notes.last(where: { $0.hasPrefix("pins") }) {
+        failures = NamespacePins.takeAway(
+          pins.directory, keepsDirectory: note == "pins in place")
+      }
+      return failures
+        + (host?.bringBack(
+          from: namespaces, moved: notes.filter { $0.first?.isNumber ?? false }) ?? [])
     }
   }
 
@@ -274,6 +307,11 @@ public struct RestoreOperation {
   private func finish(_ worker: inout WorkerProcess) -> CInt {
     if options.isDetached {
       worker.leave()
+      return 0
+    }
+    if !staysWithProcess {
+      // The pins keep what it held.
+      worker.end()
       return 0
     }
     return SignalForwarding(to: worker.pid).whileRunning { worker.waitForEnd() }

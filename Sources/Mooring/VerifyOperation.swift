@@ -83,11 +83,11 @@ public struct Verification: Sendable, CustomStringConvertible {
   /// Reads networks afresh and compares each with its own; nested ones in their order.
   static func compare(
     _ networks: [SavedNetwork], _ places: [NetworkPlace]
-  ) throws(SystemCallFailure) -> [String] {
+  ) throws -> [String] {
     var lines: [String] = []
     for (number, (network, place)) in zip(networks, places).enumerated() {
       if network.externalKey != nil { continue }
-      let found = try NetworkReader.table(place)
+      let found = try NetworkFacts.table(place).table
       let prefix = number == 0 ? "" : "nested network \(number): "
       lines += NetworkComparison(expected: network, found: found).differences.map { prefix + $0 }
     }

@@ -18,6 +18,8 @@ struct Worker {
   var networkFile: String?
   /// How many network namespaces are nested in the tree.
   var nestedNetworks = 0
+  /// Whether files are to keep the namespaces.
+  var isPinned = false
   /// Whether the images say nothing of links: then the loopback is brought up.
   var bringsLoopbackUp = true
   var callersLimit: DescriptorLimit
@@ -62,6 +64,7 @@ struct Worker {
   private func makeNamespaces(_ channel: borrowing Channel) throws -> [CInt] {
     var kinds = Set(namespaces.own.keys)
     kinds.insert(.mount)
+    let formerID = isPinned ? NamespaceCalls.ownMountNamespaceID() : nil
     // While its path is in reach, and with the rights of the engine.
     if let networkFile, kinds.remove(.network) != nil {
       let file = try Descriptor.open(networkFile, flags: O_RDONLY)
@@ -75,6 +78,7 @@ struct Worker {
       try becomeRoot()
     }
     try NamespaceCalls.unshare(kinds)
+    if let formerID { try NamespaceCalls.unshareMounts(above: formerID) }
     if kinds.contains(.time) {
       try NamespaceCalls.setClockOffsets(
         monotonic: namespaces.monotonicOffset ?? 0, bootTime: namespaces.bootTimeOffset ?? 0)

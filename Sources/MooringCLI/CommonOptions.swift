@@ -174,6 +174,36 @@ extension MountMappingOptions {
   }
 }
 
+/// `--action-script`, `--script-timeout`.
+struct ScriptOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A program to call at each stage, without a shell; may be repeated, called in this order.",
+      discussion: """
+        CRTOOLS_SCRIPT_ACTION in its environment says which stage it is. At dump: pre-dump, \
+        network-lock, network-unlock, post-dump. At restore: pre-restore, setup-namespaces (the \
+        namespaces exist: bring links from outside now), post-setup-namespaces, post-restore, \
+        network-unlock, pre-resume, post-resume. CRTOOLS_INIT_PID is a process in the namespaces, \
+        CRTOOLS_IMAGE_DIR the folder of images. A status other than 0 fails the operation.
+        """, valueName: "command"))
+  var actionScript: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Seconds that one call of a script may take.", valueName: "seconds"))
+  var scriptTimeout = 60
+
+  func validate() throws {
+    guard scriptTimeout > 0 else { throw ValidationError("--script-timeout must be positive.") }
+  }
+
+  var scripts: ActionScripts {
+    var scripts = ActionScripts()
+    scripts.commands = actionScript
+    scripts.timeout = scriptTimeout
+    return scripts
+  }
+}
+
 /// `--only`.
 struct PartsOption: ParsableArguments {
   @Option(

@@ -44,6 +44,7 @@ struct DumpCommand: ParsableCommand {
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
+  @OptionGroup var scripts: ScriptOptions
   @OptionGroup var log: LogOptions
 
   func validate() throws {
@@ -60,6 +61,7 @@ struct DumpCommand: ParsableCommand {
     var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
     options.links = try mappings.linkOptions()
+    options.scripts = scripts.scripts
     if let parts = try parts.parts() { options.parts = parts }
     try DumpOperation(options, log: log.logger()).run()
   }

@@ -31,7 +31,7 @@ struct MooringCommand: ParsableCommand {
     version: "1.0.0",
     subcommands: [
       CheckCommand.self, MountsCommand.self, LinksCommand.self, DumpCommand.self, PlanCommand.self,
-      RestoreCommand.self, VerifyCommand.self, PluginsCommand.self,
+      RestoreCommand.self, VerifyCommand.self, UnpinCommand.self, PluginsCommand.self,
     ])
 
   static func main() {

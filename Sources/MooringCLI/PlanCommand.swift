@@ -32,26 +32,8 @@ struct RestoreSourceOptions: ParsableArguments {
       valueName: "fd"))
   var inheritFD: [String] = []
 
-  @Option(
-    help: ArgumentHelp(
-      "A program to call at each stage, without a shell; may be repeated, called in this order.",
-      discussion: """
-        CRTOOLS_SCRIPT_ACTION in its environment says which: pre-restore, setup-namespaces (the \
-        namespaces exist, and are those of the process CRTOOLS_INIT_PID: bring links from outside \
-        now), post-setup-namespaces, post-restore, network-unlock, pre-resume, post-resume. \
-        CRTOOLS_IMAGE_DIR is the folder of images. A status other than 0 fails the restore.
-        """, valueName: "command"))
-  var actionScript: [String] = []
-
-  @Option(
-    help: ArgumentHelp("Seconds that one call of a script may take.", valueName: "seconds"))
-  var scriptTimeout = 60
-
+  @OptionGroup var scripts: ScriptOptions
   @OptionGroup var parts: PartsOption
-
-  func validate() throws {
-    guard scriptTimeout > 0 else { throw ValidationError("--script-timeout must be positive.") }
-  }
 
   func linkOptions() throws(OptionError) -> LinkOptions {
     var options = try mappings.linkOptions()
@@ -79,8 +61,7 @@ struct RestoreSourceOptions: ParsableArguments {
     options.links = try linkOptions()
     options.networkFiles = try networkFiles(options.links)
     options.parts = try parts.parts()
-    options.scripts.commands = actionScript
-    options.scripts.timeout = scriptTimeout
+    options.scripts = scripts.scripts
     return options
   }
 }

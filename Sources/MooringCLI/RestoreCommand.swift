@@ -7,7 +7,13 @@ struct RestoreCommand: ParsableCommand {
     abstract: "Build the namespaces from images, verify them, and run COMMAND in them.",
     discussion: """
       Give a COMMAND, or -d to keep the namespaces in a small process, the holder; end it with a \
-      signal (SIGTERM, SIGKILL), and what it holds is gone. Enter it with nsenter -t PID.
+      signal (SIGTERM, SIGKILL), and what it holds is gone. Enter it with nsenter -t PID. With \
+      --pin DIR files keep the namespaces, with or without a process: nsenter --mount=DIR/mnt \
+      --net=DIR/net.
+
+      Links from outside come by mappings ('veth[IN]:OUT', 'macvlan[IN]:LOWER') or by an action \
+      script at setup-namespaces. With --only links --netns NAME the links are restored into a \
+      network namespace that is there, and nothing else.
 
       COMMAND runs in the root of the container with the environment, the privileges, the \
       resource limits and the cgroup of mooring itself: nothing confines it but the namespaces.
@@ -26,6 +32,9 @@ struct RestoreCommand: ParsableCommand {
             --external 'mnt[data]:/srv/data' -- /bin/sh
         mooring restore -D images -r rootfs -L plugins -d --pidfile pid
         nsenter -t "$(cat pid)" -m -u -i -n -p -- /bin/sh
+        mooring restore -D images -r rootfs --action-script ./links.sh --pin /run/box \\
+            --netns-name box
+        mooring restore -D images --only links --netns blue
       """)
 
   @OptionGroup var source: RestoreSourceOptions
@@ -56,6 +65,17 @@ struct RestoreCommand: ParsableCommand {
       valueName: "name"))
   var netns: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Leave files in this directory that keep the namespaces without a process: mnt, net, …; "
+        + "mooring unpin takes them away.", valueName: "dir"))
+  var pin: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --pin: let ip netns find the network namespace under this name.", valueName: "name"))
+  var netnsName: String?
+
   @OptionGroup var log: LogOptions
 
   @Argument(
@@ -74,10 +94,16 @@ struct RestoreCommand: ParsableCommand {
       }
       return
     }
+    if netnsName != nil && pin == nil {
+      throw ValidationError("--netns-name is for --pin.")
+    }
     if command.isEmpty {
-      guard restoreDetached else {
+      guard restoreDetached || pin != nil else {
         throw ValidationError(
-          "Say what to run after --, or -d to leave a process that holds the namespaces.")
+          "Say what to run after --, or -d to leave a process that holds the namespaces, or --pin.")
+      }
+      if pidfile != nil && !restoreDetached {
+        throw ValidationError("--pidfile is for a process that stays: -d or a COMMAND.")
       }
       if asPID1 || dieWithParent {
         throw ValidationError("--as-pid-1 and --die-with-parent are for a COMMAND.")
@@ -98,6 +124,7 @@ struct RestoreCommand: ParsableCommand {
       var options = try source.options()
       options.pidFile = pidfile
       options.isDetached = restoreDetached
+      options.pins = pin.map { NamespacePins(directory: $0, networkName: netnsName) }
       if !command.isEmpty {
         options.command = .run(
           command, asFirstProcess: asPID1, diesWithParent: dieWithParent)

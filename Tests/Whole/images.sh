@@ -93,7 +93,7 @@ set_of_criu external-key --external "mnt[thedir]:$work/outside/dir" --external "
 
 test_case "CRIU's net"
 ip link add lower type veth peer name other
-ip link set lower up
+ip link set lower up addrgenmode none
 set_of_criu net --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file" \
   --external 'veth[eth0]:cveth0' --external 'macvlan[cmv0]:lower'
 

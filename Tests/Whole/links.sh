@@ -414,4 +414,105 @@ expect_equal "$(stat -Lc %i "/proc/$holder/ns/net")" "$(stat -Lc %i /run/netns/o
 end_holder
 exec 7<&-
 
+test_case "files that keep the namespaces without a process, and their end"
+make_container
+add_macvlan
+expect_status 0 mooring dump -t "$pid" -D images --external 'macvlan[eth0]:lower'
+end_process "$pid"
+remember_host "$root"
+expect_status 0 mooring restore -D images -r "$root" --external 'macvlan[eth0]:lower' --pin pins --netns-name box
+pgrep -x mooring >/dev/null && fail "a process stays"
+expect_equal "$(nsenter --net=pins/net ip -o -4 addr show eth0 | grep -o 10.1.1.2)" 10.1.1.2 "the address by nsenter"
+expect_equal "$(nsenter --mount=pins/mnt true 2>&1 | grep -c 'failed to execute')" 1 "programs of the host in the restored root"
+expect_equal "$(ip netns exec box ip -o -4 addr show eth0 | grep -o 10.1.1.2)" 10.1.1.2 "the address by ip netns"
+ip netns exec box busybox ping -c 1 -W 2 10.1.1.1 >/dev/null || fail "no traffic"
+expect_status 0 mooring verify -D images --netns box
+expect_status 2 mooring restore -D images -r "$root" --external 'macvlan[eth0]:lower' --pin pins --netns-name box
+expect_error_has 'mooring unpin pins'
+touch "$work/other"
+expect_status 2 mooring unpin "$work"
+expect_status 0 mooring unpin pins
+[ ! -e pins ] || fail "pins are left"
+expect_same_host
+expect_status 1 mooring unpin pins
+mkdir pins
+FAIL_AT='one pre-resume' expect_status 1 mooring restore -D images -r "$root" --external 'macvlan[eth0]:lower' \
+  --pin pins --netns-name box --action-script './script one'
+[ -d pins ] && [ -z "$(ls pins)" ] || fail "the empty directory is not as it was"
+rmdir pins
+expect_same_host
+
+test_case "a container of runc: a macvlan by plugin and script, and restored links for another container"
+if command -v runc >/dev/null; then
+  "$scripts/container" start box >/dev/null
+  pid=$(cat box/pid)
+  root=$work/box/bundle/rootfs
+  add_macvlan
+  plugin_folder link-current bind-current
+  export MOORING_TEST_LINKS=macvlan MOORING_TEST_LINK=eth0 MOORING_TEST_LOWER=lower
+  export MOORING_TEST_BINDS="/data=$work/box/host/data:/etc/config=$work/box/host/config"
+  dump_and_end -L "$folder"
+  expect_status 0 mooring restore -D images -r "$root" -L "$folder" --action-script "$fixtures/scripts/setup-namespaces" \
+    -d --pidfile holder-pid --pin pins
+  holder=$(cat holder-pid)
+  inside busybox ping -c 1 -W 2 10.1.1.1 >/dev/null || fail "no traffic through the macvlan"
+  expect_status 0 mooring verify -D images -t "$holder"
+  python3 - "$work" <<'P'
+import json, sys
+path = sys.argv[1] + "/box/bundle/config.json"
+config = json.load(open(path))
+for namespace in config["linux"]["namespaces"]:
+    if namespace["type"] == "network":
+        namespace["path"] = sys.argv[1] + "/pins/net"
+config["process"]["args"] = ["/bin/busybox", "ip", "-o", "addr"]
+json.dump(config, open(path, "w"))
+P
+  runc run --bundle box/bundle "mooring-second-$$" >out 2>err </dev/null || fail "runc: $(tail -n 1 err)"
+  expect_output_has 10.1.1.2
+  end_holder
+  expect_status 0 mooring unpin pins
+  "$scripts/container" stop box
+fi
+
+test_case "rules of packet filters"
+fresh_network one
+fresh_network two
+if command -v nft >/dev/null && ip netns exec one nft add table inet mine 2>/dev/null; then
+  ip netns exec one nft -f - <<'N'
+table inet mine {
+  chain input {
+    type filter hook input priority 0;
+    tcp dport 22 counter accept
+    ip saddr 10.0.0.0/8 drop
+  }
+}
+N
+  expect_status 0 mooring dump --netns one -D images
+  expect_status 0 mooring restore -D images --only links --netns two
+  expect_equal "$(ip netns exec two nft list ruleset)" "$(ip netns exec one nft list ruleset)" "the rules"
+  expect_status 0 mooring verify -D images --netns two
+  ip netns exec two nft flush ruleset
+  expect_status 3 mooring verify -D images --netns two
+  expect_output_has 'tcp dport 22'
+  # Tools that are not there.
+  mkdir tools-only
+  expect_status 0 env PATH="$work/tools-only" "$mooring" links --netns one
+fi
+if command -v iptables-legacy >/dev/null && ip netns exec one iptables-legacy -A INPUT -s 192.0.2.1 -j DROP 2>/dev/null; then
+  fresh_network two
+  expect_status 0 mooring dump --netns one -D images
+  expect_status 0 mooring restore -D images --only links --netns two
+  ip netns exec two iptables-legacy -C INPUT -s 192.0.2.1 -j DROP || fail "the rule is not there"
+fi
+
+test_case "actions of a dump"
+rm -f actions
+make_container
+expect_status 0 mooring dump -t "$pid" -D images --action-script './script one'
+expect_equal "$(cut -d ' ' -f 2 actions | tr '\n' ' ')" "pre-dump network-lock network-unlock post-dump " "the actions"
+rm -r images
+FAIL_AT='one post-dump' expect_status 1 mooring dump -t "$pid" -D images --action-script './script one'
+[ ! -e images ] || fail "images were written"
+end_process "$pid"
+
 finish

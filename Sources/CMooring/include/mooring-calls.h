@@ -54,6 +54,11 @@ long mooring_read_uts(int uts, int userns, char *host, char *domain);
 /* The 32-bit ID of the mount the descriptor is on (statx, STATX_MNT_ID, Linux 5.8). */
 long mooring_mount_id(int fd);
 long mooring_pipe(int ends[2]);
+/* The processors that the caller may run on, a bit each. */
+long mooring_get_affinity(void *mask, size_t size);
+long mooring_set_affinity(const void *mask, size_t size);
+/* A file in memory (memfd_create), with FD_CLOEXEC. */
+long mooring_memory_file(const char *name);
 long mooring_wait(pid_t pid, int *status);
 
 /* A message of bytes with at most 16 descriptors, over a SOCK_SEQPACKET socket. */

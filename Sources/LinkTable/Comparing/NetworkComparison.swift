@@ -38,6 +38,14 @@ public struct NetworkComparison: Sendable {
     }
     for kind in RecordKind.allCases { compare(kind, isPartial) }
     compareSettings()
+    for (filter, rules) in expected.table.packetFilters.sorted(by: {
+      $0.key.rawValue < $1.key.rawValue
+    }) {
+      let now = found.packetFilters[filter].map(PacketFilterText.rules) ?? []
+      for line in PacketFilterText.rules(rules) where !now.contains(line) {
+        differences.append("\(filter.rawValue) rule \"\(line)\" is not there")
+      }
+    }
   }
 
   public var isEqual: Bool { differences.isEmpty }
@@ -198,6 +206,38 @@ public struct NetworkComparison: Sendable {
         "setting \(printable(setting.path)) is \"\(String(decoding: value, as: UTF8.self))\", "
           + "expected \"\(String(decoding: setting.value, as: UTF8.self))\"")
     }
+  }
+}
+
+/// What the tools of packet filters write.
+enum PacketFilterText {
+  /// The lines without comments, counters and what CRIU locks networks with.
+  static func rules(_ bytes: [UInt8]) -> Set<String> {
+    var lines: Set<String> = []
+    for line in withoutLocks(bytes).split(separator: 0x0A) {
+      var text = String(decoding: line, as: UTF8.self)
+      if text.hasPrefix("#") { continue }
+      if text.hasPrefix(":"), let counters = text.lastIndex(of: "[") {
+        text = String(text[..<counters])
+      }
+      let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+      if words.count > 1 { lines.insert(words) }
+    }
+    return lines
+  }
+
+  /// CRIU saves while a table of its own, `table inet CRIU`, keeps packets out: that is not the
+  /// container's.
+  static func withoutLocks(_ bytes: [UInt8]) -> [UInt8] {
+    var kept: [UInt8] = []
+    var isLock = false
+    for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
+      if line.starts(with: "table inet CRIU".utf8) { isLock = true }
+      if !isLock { kept += Array(line) + [0x0A] }
+      if isLock && line.first == 0x7D { isLock = false }
+    }
+    if bytes.last != 0x0A, kept.last == 0x0A { kept.removeLast() }
+    return kept
   }
 }
 

@@ -383,7 +383,9 @@ struct NetworkPlanner {
       for (filter, bytes) in network.table.packetFilters.sorted(by: {
         $0.key.rawValue < $1.key.rawValue
       }) {
-        add(slot, .loadPacketFilter(filter, bytes), "load the \(filter.rawValue) rules")
+        let rules = filter == .nftables ? PacketFilterText.withoutLocks(bytes) : bytes
+        if rules.allSatisfy({ [0x0A, 0x20].contains($0) }) { continue }
+        add(slot, .loadPacketFilter(filter, rules), "load the \(filter.rawValue) rules")
       }
     }
   }

@@ -20,10 +20,16 @@ public struct LinkExecutor: ~Copyable {
   private let host: NetlinkSocket
   /// The engine's own network namespace, open.
   private let hostNamespace: Descriptor
+  /// Loads the rules of a packet filter, which programs outside do.
+  private let loadFilter: (PacketFilter, [UInt8], NetworkPlace) throws -> Void
   private var waiting: [(step: LinkStep, record: NetlinkRecord, flags: UInt16)] = []
 
   /// - Parameter places: the namespace of each slot.
-  public init(_ places: [NetworkPlace]) throws(SystemCallFailure) {
+  public init(
+    _ places: [NetworkPlace],
+    loadFilter: @escaping (PacketFilter, [UInt8], NetworkPlace) throws -> Void = { _, _, _ in }
+  ) throws(SystemCallFailure) {
+    self.loadFilter = loadFilter
     let namespace = try Descriptor.open("/proc/thread-self/ns/net", flags: O_RDONLY)
     host = try NetlinkSocket()
     hostNamespace = namespace
@@ -52,6 +58,9 @@ public struct LinkExecutor: ~Copyable {
             isElsewhere
               ? withPeer(record, try namespaceAttribute(slot, step)) : record, flags
           ))
+      case .loadPacketFilter(let filter, let rules):
+        try flush()
+        try loadFilter(filter, rules, places[step.slot.number])
       default:
         try flush()
         do throws(SystemCallFailure) {
@@ -127,8 +136,7 @@ public struct LinkExecutor: ~Copyable {
       throw failure
     case .settle(let kind, let records, let links):
       try settle(kind, records, links, place)
-    case .loadPacketFilter(let filter, let bytes): try place.load(filter, bytes)
-    case .request, .create, .createPair, .move: break
+    case .request, .create, .createPair, .move, .loadPacketFilter: break
     }
   }
 

@@ -36,13 +36,15 @@ public final class NetlinkSocket {
   private var sequence: UInt32 = 1
 
   /// A socket of the calling thread's network namespace.
-  public init() throws(SystemCallFailure) {
+  public convenience init() throws(SystemCallFailure) { try self.init(protocol: NETLINK_ROUTE) }
+
+  private init(protocol family: CInt) throws(SystemCallFailure) {
     guard let socket = nl_socket_alloc() else {
       throw SystemCallFailure("socket", on: "AF_NETLINK", .noMemory)
     }
     self.socket = socket
     errno = 0
-    if nl_connect(socket, NETLINK_ROUTE) < 0 {
+    if nl_connect(socket, family) < 0 {
       throw SystemCallFailure("socket", on: "AF_NETLINK", Errno(rawValue: max(errno, 1)))
     }
     configure()
@@ -132,6 +134,22 @@ public final class NetlinkSocket {
         return try message.record(subject)
       }
     }
+  }
+
+  /// Whether the calling process's network namespace has tables of nftables
+  /// (`NFT_MSG_GETTABLE` of `linux/netfilter/nf_tables.h`).
+  static func hasPacketFilterTables() throws(SystemCallFailure) -> Bool {
+    let socket = try NetlinkSocket(protocol: 12)  // NETLINK_NETFILTER
+    let type: UInt16 = 10 << 8 | 1  // NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
+    let header =
+      UInt32(20).nativeBytes + type.nativeBytes
+      + (Constant.request | Constant.dump).nativeBytes
+      + UInt32(1).nativeBytes + UInt32(0).nativeBytes
+    try socket.send(header + [0, 0, 0, 0], "tables of nftables")
+    for message in try socket.receive("tables of nftables") {
+      if message.type >> 8 == 10 { return true }
+    }
+    return false
   }
 
   // MARK: Changing

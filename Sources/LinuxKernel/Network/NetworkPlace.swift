@@ -130,9 +130,55 @@ public final class NetworkPlace {
     _ = try Self.answer(agent.number, "ioctl(TUNSETIFF)", quoted(device.name))
   }
 
-  /// Rules of a packet filter.
-  func load(_ filter: PacketFilter, _ rules: [UInt8]) throws(SystemCallFailure) {
-    throw SystemCallFailure("load", on: filter.rawValue, .notSupported)
+  /// The packet filters that have tables here: by `/proc/net/ip_tables_names` and its kin, and
+  /// `NFT_MSG_GETTABLE`.
+  public func filtersInUse() throws(SystemCallFailure) -> [PacketFilter] {
+    try PacketSocket.send([NetworkAgent.Request.listFilters.rawValue], over: agent.number)
+    let answer = try Self.answer(agent.number, "read", "the packet filters of \(name)").bytes
+    return answer.split(separator: 0x20).compactMap {
+      PacketFilter(rawValue: String(decoding: $0, as: UTF8.self))
+    }
+  }
+
+  /// Runs a program in the network namespace (and else where the engine is).
+  ///
+  /// - Parameter words: an absolute path and arguments.
+  /// - Returns: what it wrote on its standard output.
+  /// - Throws: `ToolFailure` with its last words, `SystemCallFailure`.
+  public func run(_ words: [String], input: [UInt8]) throws -> [UInt8] {
+    let files = try (0..<3).map { number in
+      CInt(try checked(mooring_memory_file("\(number)"), "memfd_create", words[0]))
+    }
+    defer { for file in files { close(file) } }
+    var rest = input[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(files[0], $0.baseAddress, $0.count) }
+      try checked(count < 0 ? -Int(errno) : count, "write", "the input of \(words[0])")
+      rest = rest.dropFirst(count)
+    }
+    lseek(files[0], 0, SEEK_SET)
+    try PacketSocket.send(
+      [NetworkAgent.Request.run.rawValue]
+        + Array(words.map { Array($0.utf8) }.joined(separator: [0])), files, over: agent.number)
+    let answer = try Self.answer(agent.number, "execute", words[0]).bytes
+    let status = Int32(nativeBytes: answer[...])
+    guard status == 0 else {
+      let text = String(decoding: Self.contents(files[2]), as: UTF8.self)
+      throw ToolFailure(
+        words: words, status: status,
+        text: text.split(separator: "\n").first.map(String.init) ?? "")
+    }
+    return Self.contents(files[1])
+  }
+
+  private static func contents(_ file: CInt) -> [UInt8] {
+    lseek(file, 0, SEEK_SET)
+    var bytes: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: 1 << 16)
+    while case let count = Glibc.read(file, &room, room.count), count > 0 {
+      bytes += room[..<count]
+    }
+    return bytes
   }
 
   private static func answer(
@@ -148,11 +194,27 @@ public final class NetworkPlace {
   }
 }
 
+/// A program that did not succeed in a network namespace.
+public struct ToolFailure: Error, CustomStringConvertible {
+  public var words: [String]
+  /// As `waitpid` says it.
+  public var status: Int32
+  /// The first line of its standard error.
+  public var text: String
+
+  public var description: String {
+    let how =
+      status & 0x7F == 0
+      ? "exited with \((status >> 8) & 0xFF)" : "ended by signal \(status & 0x7F)"
+    return "\(words.joined(separator: " ")): \(how)" + (text.isEmpty ? "" : ": \(text)")
+  }
+}
+
 /// The process inside the namespace: it answers until its socket closes.
 private struct NetworkAgent {
   enum Request: UInt8 {
     case readSettings = 1
-    case read, write, makeTunnel
+    case read, write, makeTunnel, listFilters, run
   }
 
   private let socket: CInt
@@ -171,7 +233,8 @@ private struct NetworkAgent {
     }
     while let packet = try? PacketSocket.receive(from: socket) {
       guard let first = packet.bytes.first, let request = Request(rawValue: first) else { continue }
-      agent.serve(request, packet.bytes.dropFirst())
+      agent.serve(request, packet.bytes.dropFirst(), packet.descriptors)
+      for descriptor in packet.descriptors { close(descriptor) }
     }
     mooring_exit(0)
   }
@@ -192,7 +255,9 @@ private struct NetworkAgent {
     try? PacketSocket.send(code.nativeBytes + bytes, over: socket)
   }
 
-  private func serve(_ request: Request, _ bytes: ArraySlice<UInt8>) {
+  private func serve(
+    _ request: Request, _ bytes: ArraySlice<UInt8>, _ descriptors: [CInt]
+  ) {
     switch request {
     case .readSettings:
       var batch: [UInt8] = []
@@ -211,7 +276,47 @@ private struct NetworkAgent {
       guard let end = bytes.firstIndex(of: 0) else { return answer(-EINVAL) }
       answer(write(Array(bytes[(end + 1)...]), to: Array(bytes[..<end])))
     case .makeTunnel: answer(makeTunnel(bytes))
+    case .listFilters:
+      answer(0, Array(filters().map(\.rawValue).joined(separator: " ").utf8))
+    case .run:
+      let words = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+        String(decoding: $0, as: UTF8.self)
+      }
+      answer(0, run(words, descriptors).nativeBytes)
     }
+  }
+
+  // MARK: Packet filters
+
+  private func filters() -> [PacketFilter] {
+    var found: [PacketFilter] = []
+    for (filter, file) in [
+      (PacketFilter.iptables, "ip_tables_names"), (.ip6tables, "ip6_tables_names"),
+    ] {
+      guard let names = try? Descriptor.open("/proc/thread-self/net/\(file)", flags: O_RDONLY)
+      else { continue }
+      var byte: UInt8 = 0
+      if Glibc.read(names.number, &byte, 1) == 1 { found.append(filter) }
+    }
+    if (try? NetlinkSocket.hasPacketFilterTables()) ?? false { found.append(.nftables) }
+    return found
+  }
+
+  private func run(_ words: [String], _ files: [CInt]) -> Int32 {
+    guard files.count == 3 else { return -1 }
+    let child = mooring_fork()
+    if child == 0 {
+      for (place, file) in files.enumerated() { dup2(file, CInt(place)) }
+      _ = mooring_close_range(3, UInt32.max, 0)
+      for number in [SIGPIPE, SIGCHLD] { signal(number, SIG_DFL) }
+      var pointers: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0)) }
+      pointers.append(nil)
+      _ = pointers.withUnsafeBufferPointer { mooring_exec($0.baseAddress!) }
+      mooring_exit(127)
+    }
+    var status: CInt = 0
+    while waitpid(pid_t(child), &status, 0) < 0 && errno == EINTR {}
+    return status
   }
 
   // MARK: Settings

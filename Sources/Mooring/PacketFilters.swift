@@ -1,0 +1,68 @@
+import CMooring
+import Glibc
+import LinkTable
+import LinuxKernel
+import RestorePlan
+import SystemPackage
+
+/// Rules of packet filters, by the tools that own their formats: `nft`, `iptables-save` and its kin.
+enum PacketFilters {
+  /// The programs that save and load, with their arguments; the first that is installed is taken.
+  private static func tools(_ filter: PacketFilter, saving: Bool) -> [[String]] {
+    switch filter {
+    case .nftables: saving ? [["nft", "-s", "list", "ruleset"]] : [["nft", "-f", "-"]]
+    case .iptables, .ip6tables:
+      // Without "legacy" in its name it may be one that speaks of nftables.
+      ["\(filter.rawValue)-legacy-", "\(filter.rawValue)-"].map {
+        [$0 + (saving ? "save" : "restore")]
+      }
+    }
+  }
+
+  private static func installed(_ filter: PacketFilter, saving: Bool) -> [String]? {
+    let path = getenv("PATH").map { String(cString: $0) } ?? ""
+    let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"]
+    for tool in tools(filter, saving: saving) {
+      for folder in folders where access("\(folder)/\(tool[0])", X_OK) == 0 {
+        return ["\(folder)/\(tool[0])"] + tool.dropFirst()
+      }
+    }
+    return nil
+  }
+
+  private static func missing(_ filter: PacketFilter, _ tool: String) -> Finding {
+    let package = filter == .nftables ? "nftables" : "iptables"
+    return Finding(
+      "the network has rules of \(filter.rawValue), and \(tool) is not installed",
+      cures: ["apt-get install \(package)"])
+  }
+
+  /// Saves the rules of the filters that a namespace uses.
+  static func read(
+    _ place: NetworkPlace, _ table: inout NetworkTable
+  ) throws -> [Finding] {
+    var findings: [Finding] = []
+    for filter in try place.filtersInUse() {
+      guard let tool = installed(filter, saving: true) else {
+        findings.append(missing(filter, tools(filter, saving: true).last![0]))
+        continue
+      }
+      table.packetFilters[filter] = try place.run(tool, input: [])
+    }
+    return findings
+  }
+
+  /// What is missing for loading these rules here.
+  static func findings(_ networks: [SavedNetwork]) -> [Finding] {
+    Set(networks.flatMap { $0.table.packetFilters.keys }).sorted { $0.rawValue < $1.rawValue }
+      .filter { installed($0, saving: false) == nil }
+      .map { missing($0, tools($0, saving: false).last![0]) }
+  }
+
+  static func load(_ filter: PacketFilter, _ rules: [UInt8], _ place: NetworkPlace) throws {
+    guard let tool = installed(filter, saving: false) else {
+      throw EngineFailure(.failed, "restore: \(missing(filter, filter.rawValue))")
+    }
+    _ = try place.run(tool, input: rules)
+  }
+}
