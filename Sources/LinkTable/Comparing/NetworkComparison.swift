@@ -185,6 +185,12 @@ public struct NetworkComparison: Sendable {
         continue
       }
       counts[stable] = count - 1
+      // What a link listens to: multicast addresses that come and go with what uses it (NTF_SELF).
+      if kind == .forwarding, record.header[10] & 2 != 0,
+        record.attributes[2]?.payload.first.map({ $0 & 1 != 0 }) ?? false
+      {
+        continue
+      }
       differences.append("\(text(kind, record)) is there, and was not saved")
     }
   }
@@ -226,15 +232,27 @@ enum PacketFilterText {
     return lines
   }
 
-  /// CRIU saves while a table of its own, `table inet CRIU`, keeps packets out: that is not the
-  /// container's.
+  /// CRIU saves while chains of its own, called CRIU, keep packets out: these are not the container's.
   static func withoutLocks(_ bytes: [UInt8]) -> [UInt8] {
     var kept: [UInt8] = []
-    var isLock = false
+    var end: [UInt8]?
     for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
-      if line.starts(with: "table inet CRIU".utf8) { isLock = true }
-      if !isLock { kept += Array(line) + [0x0A] }
-      if isLock && line.first == 0x7D { isLock = false }
+      let indent = Array(line.prefix { $0 == 0x09 || $0 == 0x20 })
+      let words = line.split(whereSeparator: { $0 == 0x09 || $0 == 0x20 }).map {
+        String(decoding: $0, as: UTF8.self)
+      }
+      if end == nil {
+        switch words.prefix(3) {
+        case ["chain", "CRIU", "{"], ["table", "inet", "CRIU"]: end = indent + [0x7D]
+        default:
+          let isLock =
+            words.first == ":CRIU" || words.starts(with: ["-A", "CRIU"])
+            || ["jump", "-j"].contains(words.dropLast().last) && words.last == "CRIU"
+          if !isLock { kept += Array(line) + [0x0A] }
+        }
+      } else if let last = end, Array(line) == last {
+        end = nil
+      }
     }
     if bytes.last != 0x0A, kept.last == 0x0A { kept.removeLast() }
     return kept

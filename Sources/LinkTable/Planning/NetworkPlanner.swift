@@ -69,6 +69,9 @@ struct NetworkPlanner {
   private var placeOfIndex: [[Int32: Int]] = []
   private var slotOfInode: [UInt64: Int] = [:]
   private var order: [Place] = []
+  private var quietSlots: Set<Int> = []
+  /// Links with an address of their own making.
+  private var hasLinkLocal: Set<Place> = []
   /// Links that are made with another MTU than they get: a vxlan may have one that its lower link, made
   /// smaller later on, would not let it have.
   private var mtuAtFirst: [Place: UInt32] = [:]
@@ -332,11 +335,30 @@ struct NetworkPlanner {
     }
   }
 
-  private static let dad = Array("ipv6/conf/all/accept_dad".utf8)
   private static let secret = Array("stable_secret".utf8)
+  /// What is written last: while links are made, nothing asks for duplicate detection, and new links make
+  /// themselves no IPv6 addresses.
+  private static let last = ["all/accept_dad", "default/accept_dad", "default/addr_gen_mode"].map {
+    Array("ipv6/conf/\($0)".utf8)
+  }
+  private static let quiet = [
+    Sysctl(path: last[1], value: [0x30]), Sysctl(path: last[2], value: [0x31]),
+  ]
+
+  /// Whether links that are made in a network are quiet by its defaults: a message for each, after it is
+  /// up, would cost the kernel a walk over all IPv6 routes.
+  private func isQuiet(_ slot: Int) -> Bool {
+    let paths = Set(networks[slot].table.sysctls.map(\.path))
+    return Self.quiet.allSatisfy { paths.contains($0.path) }
+  }
+
+  private func isMade(_ place: Place) -> Bool {
+    if case .made = sources[place.slot][place.link] { true } else { false }
+  }
 
   private mutating func addSteps() {
     addNamespaceIDs()
+    quietSlots = Set(networks.indices.filter(isQuiet))
     let present = order.filter {
       if case .absent = sources[$0.slot][$0.link] { false } else { true }
     }
@@ -347,10 +369,14 @@ struct NetworkPlanner {
         })
       let common = network.table.sysctls.filter { sysctl in
         guard let slash = sysctl.path.lastIndex(of: 0x2F) else { return true }
-        return !linkSettings.contains(Array(sysctl.path[..<slash])) && sysctl.path != Self.dad
+        return !linkSettings.contains(Array(sysctl.path[..<slash]))
+          && !Self.last.contains(sysctl.path)
       }
       if !common.isEmpty {
         add(slot, .write(common), "write \(common.count) settings of the network")
+      }
+      if quietSlots.contains(slot) {
+        add(slot, .write(Self.quiet), "keep new links from making themselves IPv6 addresses")
       }
     }
     for place in present where link(place).kind == "vxlan" {
@@ -375,11 +401,20 @@ struct NetworkPlanner {
         "set the flags of \(name(place))\(link(place).isUp ? ", up" : "")")
     }
     addRecords(present)
+    for slot in networks.indices {
+      for record in networks[slot].table.addresses {
+        // fe80::/10, IFA_ADDRESS
+        guard let address = record.attributes[1]?.payload, address.count == 16,
+          address[0] == 0xFE, address[1] & 0xC0 == 0x80,
+          let link = placeOfIndex[slot][record.number(at: 4)]
+        else { continue }
+        hasLinkLocal.insert(Place(slot: slot, link: link))
+      }
+    }
     for place in present { addAddressGeneration(place) }
     for (slot, network) in networks.enumerated() {
-      if let dad = network.table.sysctls.first(where: { $0.path == Self.dad }) {
-        add(slot, .write([dad]), "write the setting accept_dad")
-      }
+      let last = network.table.sysctls.filter { Self.last.contains($0.path) }
+      if !last.isEmpty { add(slot, .write(last), "write \(last.count) settings of IPv6") }
       for (filter, bytes) in network.table.packetFilters.sorted(by: {
         $0.key.rawValue < $1.key.rawValue
       }) {
@@ -522,7 +557,8 @@ struct NetworkPlanner {
       add(place.slot, .request(mtu, flags: 0), "set the MTU of \(name(place))")
     }
     // Until its addresses are there, the kernel shall make none.
-    if let mode = link.addressGeneration, mode != .none, !link.isLoopback {
+    let isQuiet = isMade(place) && quietSlots.contains(place.slot)
+    if let mode = link.addressGeneration, mode != .none, !link.isLoopback, !isQuiet {
       add(
         place.slot,
         .request(
@@ -538,6 +574,18 @@ struct NetworkPlanner {
       add(place.slot, .write([secret]), "give \(name(place)) its secret of addresses")
     }
     guard let mode = link.addressGeneration, !link.isLoopback else { return }
+    if mode == .none, isMade(place), quietSlots.contains(place.slot) { return }
+    // The file has the link make its address, which is there already; a message would not, but see isQuiet.
+    if mode == .eui64, link.isUp, hasLinkLocal.contains(place) {
+      add(
+        place.slot,
+        .write([
+          Sysctl(
+            path: Array("ipv6/conf/".utf8) + link.name + Array("/addr_gen_mode".utf8),
+            value: [0x30])
+        ]), "let \(name(place)) make itself IPv6 addresses")
+      return
+    }
     add(
       place.slot,
       .request(LinkMessage.addressGeneration(index(place), mode), flags: 0, tolerating: [97]),
@@ -593,7 +641,9 @@ struct NetworkPlanner {
       }
       if let own = detection(of: place, settings[place.slot]) {
         list.removeAll { $0.path == own.path }
-        list.append(Sysctl(path: own.path, value: [0x30]))
+        if !isMade(place) || !quietSlots.contains(place.slot) {
+          list.append(Sysctl(path: own.path, value: [0x30]))
+        }
       }
       if !list.isEmpty { add(place.slot, .write(list), "write settings of \(name(place))") }
     }
