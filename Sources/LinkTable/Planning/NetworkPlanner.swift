@@ -291,7 +291,7 @@ struct NetworkPlanner {
         var next: Place? = Place(slot: slot, link: start)
         while let place = next, isDone.insert(place).inserted {
           path.append(place)
-          next = if case .inside(let lower) = lower(of: place) { lower } else { nil }
+          next = if case .inside(let lower) = underlay(of: place) { lower } else { nil }
         }
         order += path.reversed()
       }
@@ -395,7 +395,7 @@ struct NetworkPlanner {
     for place in present { addPort(place) }
     addVLANs()
     addLinkSettings(present)
-    for place in present {
+    for place in present where !isMade(place) || link(place).isUp || link(place).kind == "tun" {
       add(
         place.slot, .request(LinkMessage.flags(link(place), index(place)), flags: 0),
         "set the flags of \(name(place))\(link(place).isUp ? ", up" : "")")
@@ -468,7 +468,7 @@ struct NetworkPlanner {
         add(
           place.slot,
           .createPair(
-            pair(place, basics(other), index(other)),
+            pair(place, basics(other), other),
             peerIn: NetworkSlot(other.slot)), "\(subject) and \(name(other))")
       } else if let end = request.options.vethEnd(link.displayName) {
         addOutsideEnd(place, end)
@@ -476,7 +476,7 @@ struct NetworkPlanner {
         // Its other end is gone, and the kernel makes none alone: it would have no carrier either way.
         add(
           place.slot,
-          .createPair(pair(place, [], 0), peerIn: NetworkSlot(place.slot)), subject)
+          .createPair(pair(place, []), peerIn: NetworkSlot(place.slot)), subject)
       }
       return
     }
@@ -485,7 +485,10 @@ struct NetworkPlanner {
     switch lower(of: place) {
     case .inside(let lower):
       numbers = self.numbers[lower.slot]
-      attributes.append(NetlinkAttribute(LinkAttribute.link.rawValue, index(lower)))
+      // Where IFLA_LINK was silent, the parameters name it.
+      if link.lower != nil {
+        attributes.append(NetlinkAttribute(LinkAttribute.link.rawValue, index(lower)))
+      }
     case .outside:
       guard let name = request.options.macvlanLower(link.displayName),
         let lower = request.host.first(where: { $0.displayName == name })
@@ -497,32 +500,37 @@ struct NetworkPlanner {
         LinkStep(
           .host,
           .create(
-            request(attributes, index(place)), in: NetworkSlot(place.slot)),
+            request(attributes, place), in: NetworkSlot(place.slot)),
           "\(subject) on \(name)"))
       return
     case .none: numbers = self.numbers[place.slot]
     }
     if let id = link[.linkNamespaceID] { attributes.append(id) }
     attributes.append(LinkMessage.info(kind, LinkMessage.parameters(link, numbers)))
-    add(place.slot, .request(request(attributes, index(place)), flags: flags), subject)
+    add(place.slot, .request(request(attributes, place), flags: flags), subject)
   }
 
   private func basics(_ place: Place) -> [NetlinkAttribute] {
     LinkMessage.basics(link(place), mtu: mtuAtFirst[place])
   }
 
-  private func request(_ attributes: [NetlinkAttribute], _ index: Int32) -> NetlinkRecord {
-    LinkMessage.message(index, attributes)
+  /// The message that makes a link, with all its flags but one: it is down.
+  private func request(_ attributes: [NetlinkAttribute], _ place: Place) -> NetlinkRecord {
+    let mask = LinkMessage.settableFlags & ~1
+    return LinkMessage.message(
+      index(place), attributes, flags: link(place).flags & mask, change: mask)
   }
 
   /// `VETH_INFO_PEER`: a `struct ifinfomsg` and attributes.
+  ///
+  /// - Parameter made: the other end, where it is one of the links.
   private func pair(
-    _ place: Place, _ peer: [NetlinkAttribute], _ peerIndex: Int32
+    _ place: Place, _ peer: [NetlinkAttribute], _ made: Place? = nil
   ) -> NetlinkRecord {
-    let other = LinkMessage.message(peerIndex, peer)
+    let other = made.map { request(peer, $0) } ?? LinkMessage.message(0, peer)
     return request(
       basics(place)
-        + [LinkMessage.info("veth", [NetlinkAttribute(1, other.payload)])], index(place))
+        + [LinkMessage.info("veth", [NetlinkAttribute(1, other.payload)])], place)
   }
 
   private mutating func addOutsideEnd(_ place: Place, _ end: (name: String, bridge: String?)) {
@@ -530,7 +538,7 @@ struct NetworkPlanner {
     var peer = [NetlinkAttribute(LinkAttribute.name.rawValue, text: Array(end.name.utf8))]
     if let mtu = link[.mtu] { peer.append(mtu) }
     add(
-      place.slot, .createPair(pair(place, peer, 0), peerIn: .host),
+      place.slot, .createPair(pair(place, peer), peerIn: .host),
       "create \(name(place)) with its other end \(end.name) on the host")
     var change = [NetlinkAttribute(LinkAttribute.name.rawValue, text: Array(end.name.utf8))]
     if let bridge = request.host.first(where: { $0.displayName == end.bridge }) {
