@@ -70,6 +70,9 @@ struct NetworkPlanner {
   private var slotOfInode: [UInt64: Int] = [:]
   private var order: [Place] = []
   private var quietSlots: Set<Int> = []
+  private var trustingSlots: Set<Int> = []
+  /// Links with IPv6 addresses.
+  private var hasIPv6: Set<Place> = []
   /// Links with an address of their own making.
   private var hasLinkLocal: Set<Place> = []
   /// Links that are made with another MTU than they get: a vxlan may have one that its lower link, made
@@ -341,15 +344,35 @@ struct NetworkPlanner {
   private static let last = ["all/accept_dad", "default/accept_dad", "default/addr_gen_mode"].map {
     Array("ipv6/conf/\($0)".utf8)
   }
-  private static let quiet = [
-    Sysctl(path: last[1], value: [0x30]), Sysctl(path: last[2], value: [0x31]),
-  ]
+  private static let noDetection = Sysctl(path: last[1], value: [0x30])
+  private static let noAddresses = Sysctl(path: last[2], value: [0x31])
 
   /// Whether links that are made in a network are quiet by its defaults: a message for each, after it is
   /// up, would cost the kernel a walk over all IPv6 routes.
   private func isQuiet(_ slot: Int) -> Bool {
-    let paths = Set(networks[slot].table.sysctls.map(\.path))
-    return Self.quiet.allSatisfy { paths.contains($0.path) }
+    saysSetting(slot, Self.noAddresses) && isMost(slot) { link($0).isUp }
+  }
+
+  /// Whether links that are made ask for no duplicate detection by its defaults, not each by its own.
+  private func isTrusting(_ slot: Int) -> Bool {
+    saysSetting(slot, Self.noDetection) && isMost(slot) { hasIPv6.contains($0) }
+  }
+
+  private func saysSetting(_ slot: Int, _ setting: Sysctl) -> Bool {
+    networks[slot].table.sysctls.contains { $0.path == setting.path }
+  }
+
+  /// Whether something is true of most links that are made.
+  private func isMost(_ slot: Int, _ condition: (Place) -> Bool) -> Bool {
+    var made = 0
+    var count = 0
+    for link in networks[slot].table.links.indices {
+      let place = Place(slot: slot, link: link)
+      guard isMade(place) else { continue }
+      made += 1
+      if condition(place) { count += 1 }
+    }
+    return 2 * count > made
   }
 
   private func isMade(_ place: Place) -> Bool {
@@ -358,7 +381,9 @@ struct NetworkPlanner {
 
   private mutating func addSteps() {
     addNamespaceIDs()
+    findIPv6()
     quietSlots = Set(networks.indices.filter(isQuiet))
+    trustingSlots = Set(networks.indices.filter(isTrusting))
     let present = order.filter {
       if case .absent = sources[$0.slot][$0.link] { false } else { true }
     }
@@ -376,7 +401,11 @@ struct NetworkPlanner {
         add(slot, .write(common), "write \(common.count) settings of the network")
       }
       if quietSlots.contains(slot) {
-        add(slot, .write(Self.quiet), "keep new links from making themselves IPv6 addresses")
+        add(
+          slot, .write([Self.noAddresses]), "keep new links from making themselves IPv6 addresses")
+      }
+      if trustingSlots.contains(slot) {
+        add(slot, .write([Self.noDetection]), "let new links trust their IPv6 addresses")
       }
     }
     for place in present where link(place).kind == "vxlan" {
@@ -401,16 +430,6 @@ struct NetworkPlanner {
         "set the flags of \(name(place))\(link(place).isUp ? ", up" : "")")
     }
     addRecords(present)
-    for slot in networks.indices {
-      for record in networks[slot].table.addresses {
-        // fe80::/10, IFA_ADDRESS
-        guard let address = record.attributes[1]?.payload, address.count == 16,
-          address[0] == 0xFE, address[1] & 0xC0 == 0x80,
-          let link = placeOfIndex[slot][record.number(at: 4)]
-        else { continue }
-        hasLinkLocal.insert(Place(slot: slot, link: link))
-      }
-    }
     for place in present { addAddressGeneration(place) }
     for (slot, network) in networks.enumerated() {
       let last = network.table.sysctls.filter { Self.last.contains($0.path) }
@@ -422,6 +441,29 @@ struct NetworkPlanner {
         if rules.allSatisfy({ [0x0A, 0x20].contains($0) }) { continue }
         add(slot, .loadPacketFilter(filter, rules), "load the \(filter.rawValue) rules")
       }
+    }
+  }
+
+  private mutating func findIPv6() {
+    for slot in networks.indices {
+      for record in networks[slot].table.addresses {
+        // IFA_ADDRESS; fe80::/10 is of the link's own making.
+        guard let address = record.attributes[1]?.payload, address.count == 16,
+          let link = placeOfIndex[slot][record.number(at: 4)]
+        else { continue }
+        hasIPv6.insert(Place(slot: slot, link: link))
+        if address[0] == 0xFE, address[1] & 0xC0 == 0x80 {
+          hasLinkLocal.insert(Place(slot: slot, link: link))
+        }
+      }
+    }
+  }
+
+  /// How new links of a network make themselves IPv6 addresses.
+  private func defaultMode(_ slot: Int) -> Link.AddressGeneration? {
+    let value = networks[slot].table.sysctls.first { $0.path == Self.noAddresses.path }?.value
+    return value.flatMap { UInt8(String(decoding: $0, as: UTF8.self)) }.flatMap {
+      Link.AddressGeneration(rawValue: $0)
     }
   }
 
@@ -565,7 +607,7 @@ struct NetworkPlanner {
       add(place.slot, .request(mtu, flags: 0), "set the MTU of \(name(place))")
     }
     // Until its addresses are there, the kernel shall make none.
-    let isQuiet = isMade(place) && quietSlots.contains(place.slot)
+    let isQuiet = isMade(place) && (quietSlots.contains(place.slot) || !link.isUp)
     if let mode = link.addressGeneration, mode != .none, !link.isLoopback, !isQuiet {
       add(
         place.slot,
@@ -582,7 +624,10 @@ struct NetworkPlanner {
       add(place.slot, .write([secret]), "give \(name(place)) its secret of addresses")
     }
     guard let mode = link.addressGeneration, !link.isLoopback else { return }
-    if mode == .none, isMade(place), quietSlots.contains(place.slot) { return }
+    let isQuiet = isMade(place) && quietSlots.contains(place.slot)
+    if mode == .none && isQuiet { return }
+    // Made with the network's own mode, and never told another one.
+    if isMade(place), !isQuiet, !link.isUp, mode == defaultMode(place.slot) { return }
     // The file has the link make its address, which is there already; a message would not, but see isQuiet.
     if mode == .eui64, link.isUp, hasLinkLocal.contains(place) {
       add(
@@ -649,7 +694,7 @@ struct NetworkPlanner {
       }
       if let own = detection(of: place, settings[place.slot]) {
         list.removeAll { $0.path == own.path }
-        if !isMade(place) || !quietSlots.contains(place.slot) {
+        if !isMade(place) || !trustingSlots.contains(place.slot) {
           list.append(Sysctl(path: own.path, value: [0x30]))
         }
       }
@@ -661,6 +706,9 @@ struct NetworkPlanner {
   private func detection(
     of place: Place, _ settings: [[UInt8]: [[UInt8]: [UInt8]]]
   ) -> Sysctl? {
+    guard hasIPv6.contains(place) || isMade(place) && trustingSlots.contains(place.slot) else {
+      return nil
+    }
     let link = link(place)
     let folder = Array("ipv6/conf/".utf8) + link.name
     let name = Array("accept_dad".utf8)
