@@ -73,6 +73,8 @@ enum LinkSettings {
       for (name, value) in values {
         let text = Array(String(value).utf8)
         if defaults[Array(name.utf8)] == text { continue }
+        // The kernel's own, for kinds that cannot have it.
+        if value == -1, name == "accept_dad" || name == "use_tempaddr" { continue }
         // A link's own MTU is the limit of this one, and what it is at first.
         if name == "mtu", link.mtu == UInt32(bitPattern: value) { continue }
         settings.append(Sysctl(path: folder + [0x2F] + Array(name.utf8), value: text))
