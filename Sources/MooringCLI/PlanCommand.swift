@@ -78,8 +78,9 @@ struct PlanCommand: ParsableCommand {
       Exit status: 0; 1 where the images cannot be read; 2 where a restore would be refused, \
       with all problems listed.
 
-      Example:
+      Examples:
         mooring plan -D images -r rootfs --external 'mnt[data]:/srv/data'
+        mooring plan -D images --only links --netns blue
       """)
 
   @OptionGroup var source: RestoreSourceOptions
@@ -88,7 +89,7 @@ struct PlanCommand: ParsableCommand {
 
   /// The plan of the mounts, with the steps and findings of the links beside it.
   private struct Result: Encodable {
-    var mounts: RestorePlan
+    var mounts: RestorePlan?
     var links: LinkPlan
 
     enum Key: String, CodingKey {
@@ -96,21 +97,42 @@ struct PlanCommand: ParsableCommand {
     }
 
     func encode(to encoder: any Encoder) throws {
-      try mounts.encode(to: encoder)
+      try mounts?.encode(to: encoder)
       var container = encoder.container(keyedBy: Key.self)
       try container.encode(links.steps.map { "\($0)" }, forKey: .linkSteps)
       try container.encode(links.findings, forKey: .linkFindings)
     }
   }
 
+  @Option(
+    help: ArgumentHelp(
+      "With --only links: the steps of a restore into this network namespace.", valueName: "name"))
+  var netns: String?
+
+  func validate() throws {
+    guard (netns != nil) == (source.parts.only == "links") else {
+      throw ValidationError("--only links wants --netns NAME, and the reverse.")
+    }
+  }
+
+  private func plans() throws -> (mounts: RestorePlan?, links: LinkPlan) {
+    guard let netns else {
+      let plan = try RestoreOperation(source.options(), log: log.logger()).plan()
+      return (plan.mounts, plan.links)
+    }
+    var options = LinkRestoreOptions(images: source.imagesDir, namespace: netns)
+    options.links = try source.linkOptions()
+    return (nil, try LinkRestoreOperation(options, log: log.logger()).plan())
+  }
+
   mutating func run() throws {
-    let plan = try RestoreOperation(source.options(), log: log.logger()).plan()
-    let findings = plan.mounts.findings + plan.links.findings
+    let plan = try plans()
+    let findings = (plan.mounts?.findings ?? []) + plan.links.findings
     if json {
       try Report.json(Result(mounts: plan.mounts, links: plan.links))
     } else {
       // Links come first: the namespaces are there, and the mounts are not needed for them.
-      let steps = plan.links.steps.map { "\($0)" } + plan.mounts.steps.map { "\($0)" }
+      let steps = plan.links.steps.map { "\($0)" } + (plan.mounts?.steps ?? []).map { "\($0)" }
       Report.lines(steps.enumerated().map { "\($0 + 1). \($1)" })
       for finding in findings where finding.severity == .note {
         Report.complain("note: \(finding)")

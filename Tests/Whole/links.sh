@@ -183,6 +183,62 @@ for delay in 0.05 0.1 0.15 0.2 0.3; do
   cmp -s settings-before settings-after || fail "killed after $delay s: settings are not as they were"
 done
 
+test_case "links that change while they are read"
+fresh_network busy
+for number in $(seq 1 400); do echo "link add i$number type ifb"; done >batch
+ip -n busy -batch batch
+while :; do
+  ip -n busy link add changing type ifb 2>/dev/null
+  ip -n busy link delete changing 2>/dev/null
+done &
+changer=$!
+for _ in $(seq 1 20); do
+  expect_status 0 mooring links --netns busy
+  count=$(grep -c '^i[0-9]' out)
+  [ "$count" = 400 ] || fail "$count links of 400 were read"
+done
+kill "$changer"
+wait "$changer" 2>/dev/null || true
+
+test_case "a plan for a namespace that exists"
+fresh_network two
+expect_status 0 mooring plan -D images --only links --netns two
+expect_output_has 'create link mv0'
+expect_status 0 mooring plan -D images --only links --netns two --json
+python3 -m json.tool out >/dev/null || fail "that is no JSON"
+expect_equal "$(ip -n two -o link | wc -l)" 1 "links after a plan"
+
+test_case "images that lie: an error or a difference, never a crash"
+fresh_network two
+python3 - images <<'P' >spoilt
+import os, random, sys
+rng = random.Random(7)
+names = [n for n in sorted(os.listdir(sys.argv[1])) if n.split("-")[0] in ("netdev", "netns", "route", "route6", "rule", "ifaddr")]
+for number in range(60):
+    name = rng.choice(names)
+    data = bytearray(open(f"{sys.argv[1]}/{name}", "rb").read())
+    for _ in range(rng.choice([1, 2, 20])):
+        data[rng.randrange(len(data))] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+    if rng.random() < 0.2:
+        data = data[:rng.randrange(len(data))]
+    folder = f"spoilt-{number}"
+    os.mkdir(folder)
+    for other in os.listdir(sys.argv[1]):
+        open(f"{folder}/{other}", "wb").write(open(f"{sys.argv[1]}/{other}", "rb").read())
+    open(f"{folder}/{name}", "wb").write(data)
+    print(folder)
+P
+while read -r folder; do
+  status=0
+  timeout 20 mooring restore -D "$folder" --only links --netns two >out 2>err || status=$?
+  case $status in
+  0) fresh_network two ;;
+  1 | 2 | 3) [ "$(ip -n two -o link | wc -l)" = 1 ] || fail "$folder: links are left in the namespace" ;;
+  *) fail "$folder: status $status: $(tail -n 1 err)" ;;
+  esac
+done <spoilt
+rm -r spoilt-*
+
 test_case "bad input"
 expect_status 1 mooring links --netns none
 expect_one_sentence

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Random networks from fixed seeds: saved, restored into another namespace, equal; saved again, equal.
+# shellcheck source=Tests/Whole/harness.sh
+. "$(dirname "$0")/harness.sh"
+
+mount -t tmpfs run /run
+
+for seed in $(seq 1 "${MOORING_RANDOM_NETWORKS:-30}"); do
+  test_case "network $seed"
+  for name in one two; do
+    ip netns delete "$name" 2>/dev/null || true
+    ip netns add "$name"
+  done
+  python3 "$scripts/tree/random-network.py" "$seed" . >batch
+  ip -n one -batch batch 2>errors || fail "ip: $(head -n 1 errors)"
+  bridge -n one -batch bridge.batch 2>errors || fail "bridge: $(head -n 1 errors)"
+  expect_status 0 mooring dump --netns one -D images
+  expect_status 0 mooring restore -D images --only links --netns two
+  expect_status 0 mooring verify -D images --netns two
+  expect_status 0 mooring dump --netns two -D images-two
+  mooring links -D images --json | sed '/"inode"/d' >links-one
+  mooring links -D images-two --json | sed '/"inode"/d' >links-two
+  cmp -s links-one links-two || {
+    fail "the second dump differs"
+    diff links-one links-two | head -n 10 | sed 's/^/    /' || true
+  }
+  [ "$case_failed" = no ] || cp batch "/tmp/failed-network-$seed" 2>/dev/null || true
+done
+
+finish
