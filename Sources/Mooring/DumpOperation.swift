@@ -24,6 +24,8 @@ public struct DumpOptions: Sendable {
   public var parts: SavedParts = [.mounts, .links]
   public var mounts = MountOptions()
   public var links = LinkOptions()
+  /// Whether private keys of wireguard links are saved.
+  public var savesWireguardKeys = false
   public var scripts = ActionScripts()
   public var plugins: PluginOptions
 
@@ -110,7 +112,8 @@ public struct DumpOperation {
       }
     }
     if parts.contains(.links), let networks = try networks(saved.namespaces) {
-      let classification = try NetworkFacts.classify(networks, options.links, chain)
+      let classification = try NetworkFacts.classify(
+        networks, options.links, chain, withKeys: options.savesWireguardKeys)
       findings += classification.findings
       saved.setNetworks(classification.networks)
     }

@@ -7,12 +7,15 @@ import RestorePlan
 enum NetworkFacts {
   /// - Parameter places: the container's own namespace first.
   static func classify(
-    _ places: [NetworkPlace], _ options: LinkOptions, _ chain: PluginChain?
+    _ places: [NetworkPlace], _ options: LinkOptions, _ chain: PluginChain?,
+    withKeys: Bool = false
   ) throws -> LinkClassification {
     var findings: [Finding] = []
     let namespaces = try places.map { place in
       var facts = (table: NetworkTable(), findings: [Finding]())
-      if options.key(ofNetwork: place.inode) == nil { facts = try table(place, among: places) }
+      if options.key(ofNetwork: place.inode) == nil {
+        facts = try table(place, among: places, withKeys: withKeys)
+      }
       findings += facts.findings
       return LinkClassifier.Namespace(inode: place.inode, table: facts.table)
     }
@@ -29,9 +32,9 @@ enum NetworkFacts {
   ///
   /// - Returns: findings where a tool is missing that these take.
   static func table(
-    _ place: NetworkPlace, among others: [NetworkPlace] = []
+    _ place: NetworkPlace, among others: [NetworkPlace] = [], withKeys: Bool = false
   ) throws -> (table: NetworkTable, findings: [Finding]) {
-    var table = try NetworkReader.table(place, among: others)
+    var table = try NetworkReader.table(place, among: others, withKeys: withKeys)
     let findings = try PacketFilters.read(place, &table)
     return (table, findings)
   }

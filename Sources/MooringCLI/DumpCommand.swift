@@ -44,6 +44,9 @@ struct DumpCommand: ParsableCommand {
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
+  @Flag(help: "Save the private keys of wireguard links too, in plain text.")
+  var wireguardKeys = false
+
   @OptionGroup var scripts: ScriptOptions
   @OptionGroup var log: LogOptions
 
@@ -62,6 +65,7 @@ struct DumpCommand: ParsableCommand {
     options.mounts = try mappings.options(atDump: true)
     options.links = try mappings.linkOptions()
     options.scripts = scripts.scripts
+    options.savesWireguardKeys = wireguardKeys
     if let parts = try parts.parts() { options.parts = parts }
     try DumpOperation(options, log: log.logger()).run()
   }

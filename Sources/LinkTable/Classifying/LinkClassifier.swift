@@ -89,6 +89,13 @@ public struct LinkClassifier {
     let kind = link.kind ?? ""
     let isKnown = LinkKind.named[kind] != nil
     if isKnown && !isLowerOutside {
+      if kind == Wireguard.kind, link.kindData[3] == nil {
+        findings.append(
+          Finding(
+            "\(prefix)\(link.description): its private key, and keys it shares with peers, are not saved",
+            severity: .note,
+            cures: ["dump with --wireguard-keys", "set them again after the restore with wg"]))
+      }
       if kind == "tun", link.kindData[6]?.u8 == 0 {
         findings.append(
           Finding(

@@ -92,7 +92,13 @@ public struct NetworkComparison: Sendable {
     if link[.linkNamespaceID] == nil {
       note("lower link", lowerName(other, found), lowerName(link, expected.table))
     }
-    compare("parameter", link.kindData, other.kindData, LinkKind.named[link.kind ?? ""], name)
+    if link.kind == Wireguard.kind {
+      compare(
+        "parameter", Wireguard.stable(link.kindData), Wireguard.stable(other.kindData),
+        LinkKind.named[Wireguard.kind], name)
+    } else {
+      compare("parameter", link.kindData, other.kindData, LinkKind.named[link.kind ?? ""], name)
+    }
     comparePorts(link, other, name)
     let settings = (LinkSettings.values(of: link), LinkSettings.values(of: other))
     compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, name)
@@ -185,8 +191,8 @@ public struct NetworkComparison: Sendable {
         continue
       }
       counts[stable] = count - 1
-      // What a link listens to: multicast addresses that come and go with what uses it (NTF_SELF).
-      if kind == .forwarding, record.header[10] & 2 != 0,
+      // What a link listens to: multicast addresses that come and go with what uses it.
+      if kind == .forwarding, record.attributes[1] == nil,
         record.attributes[2]?.payload.first.map({ $0 & 1 != 0 }) ?? false
       {
         continue

@@ -88,6 +88,9 @@ public struct LinkKind: Sendable {
       "owner group type packet-information virtual-header persist multi-queue queues disabled-queues"
     ),
     LinkKind("vrf", "table"),
+    // By a family of its own: see Wireguard.
+    LinkKind(
+      Wireguard.kind, "- - private-key public-key - listen-port fwmark peers"),
     LinkKind(
       "bond",
       """

@@ -57,7 +57,9 @@ enum LinkMessage {
 
   /// The parameters of a kind, as they are given back to the kernel.
   static func parameters(_ link: Link, _ numbers: LinkNumbers) -> [NetlinkAttribute] {
-    guard let name = link.kind, let kind = LinkKind.named[name] else { return [] }
+    guard let name = link.kind, name != Wireguard.kind, let kind = LinkKind.named[name] else {
+      return []
+    }
     var list: [NetlinkAttribute] = []
     for attribute in link.kindData.list where !kind.readOnly.contains(attribute.type) {
       let isZero = attribute.payload.allSatisfy { $0 == 0 }

@@ -603,6 +603,11 @@ struct NetworkPlanner {
         .request(request.record, flags: request.flags, tolerating: request.tolerating),
         "configure \(name(place))")
     }
+    if link.kind == Wireguard.kind, isMade(place) {
+      for request in Wireguard.requests(link, index(place)) {
+        add(place.slot, .configureWireguard(request), "configure the peers of \(name(place))")
+      }
+    }
     if mtuAtFirst[place] != nil, let mtu = LinkMessage.mtu(link, index(place)) {
       add(place.slot, .request(mtu, flags: 0), "set the MTU of \(name(place))")
     }

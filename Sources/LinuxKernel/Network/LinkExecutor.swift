@@ -118,6 +118,14 @@ public struct LinkExecutor: ~Copyable {
     let place = places[step.slot.number]
     switch step.action {
     case .makeTunnel(let device): try place.make(device)
+    case .configureWireguard(let attributes):
+      let socket = try place.genericSocket()
+      guard let family = try socket.family(Wireguard.kind) else {
+        throw SystemCallFailure(
+          "netlink: get", on: "the family wireguard", .noSuchFileOrDirectory,
+          detail: "load the module: modprobe wireguard")
+      }
+      try socket.setGeneric(family, Wireguard.setDevice, attributes, "")
     case .write(let settings): try place.write(settings)
     case .nameNamespace(let slot, let id):
       var record = NetlinkRecord(type: MessageType.newNamespaceID, header: [0])

@@ -38,7 +38,7 @@ public final class NetlinkSocket {
   /// A socket of the calling thread's network namespace.
   public convenience init() throws(SystemCallFailure) { try self.init(protocol: NETLINK_ROUTE) }
 
-  private init(protocol family: CInt) throws(SystemCallFailure) {
+  init(protocol family: CInt) throws(SystemCallFailure) {
     guard let socket = nl_socket_alloc() else {
       throw SystemCallFailure("socket", on: "AF_NETLINK", .noMemory)
     }
@@ -51,14 +51,16 @@ public final class NetlinkSocket {
   }
 
   /// Takes over a descriptor that another process opened.
-  init(owning descriptor: CInt) throws(SystemCallFailure) {
+  init(
+    owning descriptor: CInt, protocol family: CInt = NETLINK_ROUTE
+  ) throws(SystemCallFailure) {
     guard let socket = nl_socket_alloc() else {
       close(descriptor)
       throw SystemCallFailure("socket", on: "AF_NETLINK", .noMemory)
     }
     self.socket = socket
     errno = 0
-    if nl_socket_set_fd(socket, NETLINK_ROUTE, descriptor) < 0 {
+    if nl_socket_set_fd(socket, family, descriptor) < 0 {
       close(descriptor)
       throw SystemCallFailure("getsockname", on: "AF_NETLINK", Errno(rawValue: max(errno, 1)))
     }
@@ -132,6 +134,64 @@ public final class NetlinkSocket {
       for message in try receive(subject) where message.sequence == number {
         if let failure = message.failure(subject, "netlink: read") { throw failure }
         return try message.record(subject)
+      }
+    }
+  }
+
+  // MARK: Generic netlink (`linux/genetlink.h`)
+
+  /// `NETLINK_GENERIC`.
+  static let generic: CInt = 16
+
+  /// `CTRL_CMD_GETFAMILY`: the type of a family's messages; `nil` where the kernel has no such family.
+  func family(_ name: String) throws(SystemCallFailure) -> UInt16? {
+    let controller: UInt16 = 16
+    do throws(SystemCallFailure) {
+      let answers = try ask(
+        controller, 3, NetlinkAttributes([NetlinkAttribute(2, text: Array(name.utf8))]),
+        flags: Constant.acknowledge, "the family \(name)")
+      return answers.first?[1]?.u16
+    } catch {
+      if error.errno == .noSuchFileOrDirectory { return nil }
+      throw error
+    }
+  }
+
+  /// The answers of a dump.
+  func dumpGeneric(
+    _ family: UInt16, _ command: UInt8, _ attributes: NetlinkAttributes, _ subject: String
+  ) throws(SystemCallFailure) -> [NetlinkAttributes] {
+    try ask(family, command, attributes, flags: Constant.dump, subject)
+  }
+
+  func setGeneric(
+    _ family: UInt16, _ command: UInt8, _ attributes: NetlinkAttributes, _ subject: String
+  ) throws(SystemCallFailure) {
+    _ = try ask(family, command, attributes, flags: Constant.acknowledge, subject)
+  }
+
+  /// `struct genlmsghdr` and attributes, there and back, until the end of a dump or an acknowledgement.
+  private func ask(
+    _ family: UInt16, _ command: UInt8, _ attributes: NetlinkAttributes, flags: UInt16,
+    _ subject: String
+  ) throws(SystemCallFailure) -> [NetlinkAttributes] {
+    let number = nextSequence()
+    let payload = [command, 1, 0, 0] + attributes.encoded
+    try send(
+      UInt32(16 + payload.count).nativeBytes + family.nativeBytes
+        + (flags | Constant.request).nativeBytes + number.nativeBytes + UInt32(0).nativeBytes
+        + payload, subject)
+    var answers: [NetlinkAttributes] = []
+    while true {
+      for message in try receive(subject) where message.sequence == number {
+        if message.type == Constant.done || message.type == Constant.errorMessage {
+          if let failure = message.failure(subject, "netlink: \(command)") { throw failure }
+          return answers
+        }
+        guard let answer = try? NetlinkAttributes(message.payload.dropFirst(4)) else {
+          throw SystemCallFailure("netlink: read", on: subject, .badMessage)
+        }
+        answers.append(answer)
       }
     }
   }

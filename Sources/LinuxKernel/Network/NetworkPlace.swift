@@ -120,6 +120,16 @@ public final class NetworkPlace {
     }
   }
 
+  /// A socket of generic netlink.
+  func genericSocket() throws(SystemCallFailure) -> NetlinkSocket {
+    try PacketSocket.send([NetworkAgent.Request.openGeneric.rawValue], over: agent.number)
+    let answer = try Self.answer(agent.number, "socket", "NETLINK_GENERIC")
+    guard let descriptor = answer.descriptors.first else {
+      throw SystemCallFailure("socket", on: "NETLINK_GENERIC", .badFileDescriptor)
+    }
+    return try NetlinkSocket(owning: descriptor, protocol: NetlinkSocket.generic)
+  }
+
   /// Makes a tun or tap device (`TUNSETIFF`, `tun.rst` of the kernel's documentation).
   public func make(_ device: TunnelDevice) throws(SystemCallFailure) {
     var bytes = [NetworkAgent.Request.makeTunnel.rawValue]
@@ -214,7 +224,7 @@ public struct ToolFailure: Error, CustomStringConvertible {
 private struct NetworkAgent {
   enum Request: UInt8 {
     case readSettings = 1
-    case read, write, makeTunnel, listFilters, run
+    case read, write, makeTunnel, listFilters, run, openGeneric
   }
 
   private let socket: CInt
@@ -276,6 +286,13 @@ private struct NetworkAgent {
       guard let end = bytes.firstIndex(of: 0) else { return answer(-EINVAL) }
       answer(write(Array(bytes[(end + 1)...]), to: Array(bytes[..<end])))
     case .makeTunnel: answer(makeTunnel(bytes))
+    case .openGeneric:
+      do {
+        let opened = try NetlinkSocket(protocol: NetlinkSocket.generic)
+        try PacketSocket.send(Int32(0).nativeBytes, [opened.descriptor], over: socket)
+      } catch {
+        answer(-error.errno.rawValue)
+      }
     case .listFilters:
       answer(0, Array(filters().map(\.rawValue).joined(separator: " ").utf8))
     case .run:

@@ -38,12 +38,15 @@ public enum NetworkReader {
 
   /// All there is.
   ///
-  /// - Parameter others: the namespaces that this one may have a number for (`RTM_GETNSID`).
+  /// - Parameters:
+  ///   - others: the namespaces that this one may have a number for (`RTM_GETNSID`).
+  ///   - withKeys: whether private keys of wireguard links are read.
   public static func table(
-    _ place: NetworkPlace, among others: [NetworkPlace] = []
+    _ place: NetworkPlace, among others: [NetworkPlace] = [], withKeys: Bool = false
   ) throws(SystemCallFailure) -> NetworkTable {
     var table = NetworkTable()
     table.links = try links(place)
+    try readWireguard(&table, place, withKeys)
     table.addresses = try records(.addresses, place)
     table.routes = try records(.routes, place)
     table.rules = try records(.rules, place)
@@ -99,6 +102,19 @@ public enum NetworkReader {
     proxies.header[10] = 8  // NTF_PROXY
     kept += try socket.dump(proxies, subject)
     return kept
+  }
+
+  private static func readWireguard(
+    _ table: inout NetworkTable, _ place: NetworkPlace, _ withKeys: Bool
+  ) throws(SystemCallFailure) {
+    guard table.links.contains(where: { $0.kind == Wireguard.kind }) else { return }
+    let socket = try place.genericSocket()
+    guard let family = try socket.family(Wireguard.kind) else { return }
+    for (place, link) in table.links.enumerated() where link.kind == Wireguard.kind {
+      let answers = try socket.dumpGeneric(
+        family, Wireguard.getDevice, Wireguard.question(link.index), "the peers of \(link)")
+      table.links[place] = Wireguard.link(link, answers, withSecrets: withKeys)
+    }
   }
 
   /// What IPv6 addresses are made of, which no message tells: for links that make them so.
