@@ -102,7 +102,8 @@ public struct LinkRestoreOperation {
 
   private func verify(_ prepared: Prepared) throws {
     let comparison = NetworkComparison(
-      expected: prepared.network, found: try NetworkFacts.table(prepared.place).table,
+      expected: prepared.network,
+      found: try NetworkFacts.table(prepared.place, for: prepared.network),
       isPartial: !prepared.before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel })
     guard !comparison.isEqual else { return }
     throw EngineFailure(

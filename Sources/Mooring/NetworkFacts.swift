@@ -28,6 +28,19 @@ enum NetworkFacts {
     return classification
   }
 
+  /// A network as it is to be compared with a saved one: settings of links that are read only where they
+  /// are their own are read where they were saved.
+  static func table(_ place: NetworkPlace, for saved: SavedNetwork) throws -> NetworkTable {
+    var table = try table(place).table
+    let known = Set(table.sysctls.map(\.path))
+    for setting in saved.table.sysctls where !known.contains(setting.path) {
+      if let value = try place.setting(setting.path) {
+        table.sysctls.append(Sysctl(path: setting.path, value: value))
+      }
+    }
+    return table
+  }
+
   /// A network with the rules of its packet filters.
   ///
   /// - Returns: findings where a tool is missing that these take.

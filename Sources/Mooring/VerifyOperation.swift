@@ -87,7 +87,7 @@ public struct Verification: Sendable, CustomStringConvertible {
     var lines: [String] = []
     for (number, (network, place)) in zip(networks, places).enumerated() {
       if network.externalKey != nil { continue }
-      let found = try NetworkFacts.table(place).table
+      let found = try NetworkFacts.table(place, for: network)
       let prefix = number == 0 ? "" : "nested network \(number): "
       lines += NetworkComparison(expected: network, found: found).differences.map { prefix + $0 }
     }

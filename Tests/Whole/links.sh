@@ -58,7 +58,8 @@ full_network() {
   bridge -n "$1" mdb add dev br0 port v1 grp 239.2.2.2 permanent
   ip netns exec "$1" sysctl -qw net.ipv4.conf.v0.rp_filter=2 net.ipv4.ip_forward=1 \
     net.ipv6.conf.default.accept_ra=0 net.ipv4.tcp_keepalive_time=99 \
-    net.ipv6.conf.v0.router_solicitation_interval=7 net.ipv4.ip_unprivileged_port_start=80
+    net.ipv6.conf.v0.router_solicitation_interval=7 net.ipv4.neigh.v0.gc_stale_time=77 \
+    net.ipv6.neigh.v0.retrans_time_ms=1234 net.ipv4.ip_unprivileged_port_start=80
 }
 
 # What ip and bridge say of a network, without counters and states.
@@ -118,12 +119,14 @@ test_case "verify names what is different"
 ip -n two link set ifb9 mtu 1234
 ip -n two addr add 10.99.0.1/24 dev v0
 ip -n two route delete 10.9.0.0/16 2>/dev/null || ip -n two route delete blackhole 10.9.0.0/16
-ip netns exec two sysctl -qw net.ipv4.tcp_keepalive_time=98
+ip netns exec two sysctl -qw net.ipv4.tcp_keepalive_time=98 net.ipv4.neigh.v0.gc_stale_time=60 \
+  net.ipv6.neigh.v0.retrans_time_ms=1000
 expect_status 3 mooring verify -D images --netns two
 expect_output_has 'link ifb9: mtu is 1234, expected 1500'
 expect_output_has 'address 10.99.0.1/24 link v0 is there'
 expect_output_has 'route 10.9.0.0/16 table 254'
 expect_output_has 'tcp_keepalive_time is "98", expected "99"'
+expect_output_has 'ipv4/neigh/v0/gc_stale_time is "60", expected "77"'
 
 test_case "a name that is there already: refused before anything is changed"
 fresh_network two

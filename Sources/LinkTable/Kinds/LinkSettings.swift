@@ -1,3 +1,37 @@
+/// The settings of neighbour tables (`RTM_NEWNEIGHTBL`), as far as they tell which links have their own.
+public enum NeighbourSettings {
+  /// `NDTA_NAME`, `NDTA_PARMS`; `NDTPA_IFINDEX`, and what changes by itself: the number of users, the time
+  /// that is drawn anew, padding.
+  private static let name: UInt16 = 1
+  private static let parameters: UInt16 = 6
+  private static let index: UInt16 = 1
+  private static let unstable: Set<UInt16> = [1, 2, 3, 15]
+  private static let families = ["arp_cache": "ipv4", "ndisc_cache": "ipv6"]
+
+  /// The folders below `/proc/sys/net` of links whose settings are not those of the table.
+  public static func folders(_ tables: [NetlinkRecord], _ links: [Link]) -> [[UInt8]] {
+    let names = Dictionary(
+      links.map { ($0.index, $0.name) }, uniquingKeysWith: { first, _ in first })
+    var usual: [String: [NetlinkAttribute]] = [:]
+    var folders: [[UInt8]] = []
+    for record in tables {
+      guard let table = record.attributes[name].map({ String(decoding: $0.text, as: UTF8.self) }),
+        let family = families[table],
+        let values = try? record.attributes[parameters]?.attributes()
+      else { continue }
+      let stable = values.list.filter { !unstable.contains($0.type) }
+      guard let link = values[index]?.i32, link != 0 else {
+        usual[table] = stable
+        continue
+      }
+      if let name = names[link], let common = usual[table], common != stable {
+        folders.append(Array("\(family)/neigh/".utf8) + name)
+      }
+    }
+    return folders
+  }
+}
+
 /// The settings of single links below `/proc/sys/net/ipv4/conf` and `ipv6/conf`, as `IFLA_AF_SPEC` lists
 /// them: a message for ten thousand links says what would take a million files.
 enum LinkSettings {

@@ -93,6 +93,7 @@ public enum MessageType {
   public static let newRule: UInt16 = 32
   public static let deleteRule: UInt16 = 33
   public static let newQueueing: UInt16 = 36
+  public static let newNeighbourTable: UInt16 = 64
   public static let newMulticastEntry: UInt16 = 84
   public static let newNamespaceID: UInt16 = 88
   public static let newNextHop: UInt16 = 104
@@ -109,6 +110,7 @@ public enum MessageType {
     case 28...30: 12  // struct ndmsg
     case 32...34: 12  // struct fib_rule_hdr
     case 36...47: 20  // struct tcmsg
+    case 64...67: 4  // struct ndtmsg
     case 84...86: 8  // struct br_port_msg
     case 88...90: 1  // struct rtgenmsg
     case 104...106: 8  // struct nhmsg

@@ -339,6 +339,7 @@ struct NetworkPlanner {
   }
 
   private static let secret = Array("stable_secret".utf8)
+  private static let linkFolders = ["ipv4/conf/", "ipv6/conf/", "ipv4/neigh/", "ipv6/neigh/"]
   /// What is written last: while links are made, nothing asks for duplicate detection, and new links make
   /// themselves no IPv6 addresses.
   private static let last = ["all/accept_dad", "default/accept_dad", "default/addr_gen_mode"].map {
@@ -390,7 +391,7 @@ struct NetworkPlanner {
     for (slot, network) in networks.enumerated() where network.externalKey == nil {
       let linkSettings = Set(
         network.table.links.flatMap { link in
-          ["ipv4/conf/", "ipv6/conf/"].map { Array($0.utf8) + link.name }
+          Self.linkFolders.map { Array($0.utf8) + link.name }
         })
       let common = network.table.sysctls.filter { sysctl in
         guard let slash = sysctl.path.lastIndex(of: 0x2F) else { return true }
@@ -691,9 +692,13 @@ struct NetworkPlanner {
     for place in present {
       let link = link(place)
       var list = LinkSettings.different(link, settings[place.slot])
-      for family in ["ipv4", "ipv6"] {
-        let folder = Array("\(family)/conf/".utf8) + link.name
-        for (name, value) in settings[place.slot][folder] ?? [:] where name != Self.secret {
+      for prefix in Self.linkFolders {
+        let folder = Array(prefix.utf8) + link.name
+        // In the order of their names: what is in finer units comes after its like.
+        let values = (settings[place.slot][folder] ?? [:]).sorted {
+          $0.key.lexicographicallyPrecedes($1.key)
+        }
+        for (name, value) in values where name != Self.secret {
           list.append(Sysctl(path: folder + [0x2F] + name, value: value))
         }
       }

@@ -85,8 +85,11 @@ public final class NetworkPlace {
 
   /// The settings below `/proc/sys/net` that can be read and written, but for those of single links: of
   /// these, netlink tells.
-  public func settings() throws(SystemCallFailure) -> [Sysctl] {
-    try PacketSocket.send([NetworkAgent.Request.readSettings.rawValue], over: agent.number)
+  ///
+  /// - Parameter folder: a path there; all where it is empty.
+  public func settings(in folder: [UInt8] = []) throws(SystemCallFailure) -> [Sysctl] {
+    try PacketSocket.send(
+      [NetworkAgent.Request.readSettings.rawValue] + folder, over: agent.number)
     var settings: [Sysctl] = []
     while true {
       let answer = try Self.answer(agent.number, "read", "/proc/sys/net of \(name)").bytes
@@ -271,7 +274,7 @@ private struct NetworkAgent {
     switch request {
     case .readSettings:
       var batch: [UInt8] = []
-      walk([]) { path, value in
+      walk(Array(bytes)) { path, value in
         let item = path + [0x3D] + value + [0]
         if batch.count + item.count > 60_000 {
           answer(0, batch)

@@ -66,6 +66,9 @@ public enum NetworkReader {
     }
     table.queueing = try read(MessageType.newQueueing, "queueing disciplines")
     table.sysctls = try place.settings()
+    for folder in NeighbourSettings.folders(
+      try read(MessageType.newNeighbourTable, "settings of neighbours"), table.links)
+    { table.sysctls += try place.settings(in: folder) }
     try readSecrets(&table, place)
     for other in others {
       if let id = try identifier(of: other, in: place) {
