@@ -96,6 +96,9 @@ ip link add lower type veth peer name other
 ip link set lower up addrgenmode none
 set_of_criu net --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file" \
   --external 'veth[eth0]:cveth0' --external 'macvlan[cmv0]:lower'
+# The kernel takes namespaces down in its own time.
+wait_until sh -c '! ip link show cveth0 2>/dev/null'
+ip link delete lower
 
 test_case "CRIU's external-auto"
 # Found by CRIU at their place on the host it ran on; here the places are said anew.

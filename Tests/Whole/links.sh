@@ -179,10 +179,9 @@ for delay in 0.05 0.1 0.15 0.2 0.3; do
   for _ in $(seq 1 100); do pgrep -x mooring >/dev/null || break; sleep 0.05; done
   network_facts two >facts-after 2>/dev/null || true
   ip netns exec two sysctl -a 2>/dev/null | grep '^net' >settings-after
-  cmp -s facts-before facts-after || {
-    fail "killed after $delay s: the namespace is not as it was"
-    diff facts-before facts-after | head -5
-  }
+  # It may have been done, and about to say so.
+  if ! cmp -s facts-before facts-after && mooring verify -D images-many --netns two >/dev/null; then break; fi
+  cmp -s facts-before facts-after || fail "killed after $delay s: the namespace is not as it was"
   cmp -s settings-before settings-after || fail "killed after $delay s: settings are not as they were"
 done
 
