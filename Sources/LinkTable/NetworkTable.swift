@@ -30,6 +30,15 @@ public struct NetworkTable: Hashable, Sendable {
 
   public init() {}
 
+  /// Whether there is nothing in it but what the kernel puts into every network: nobody's work can be
+  /// undone here.
+  public var isPristine: Bool {
+    let kernel: UInt8 = 2  // RTPROT_KERNEL, as routes and rules have it
+    return links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel } && nextHops.isEmpty
+      && neighbours.isEmpty && routes.allSatisfy { $0.header[5] == kernel }
+      && rules.allSatisfy { $0.attributes[21]?.u8 == kernel }
+  }
+
   public func link(named name: [UInt8]) -> Link? { links.first { $0.name == name } }
 }
 

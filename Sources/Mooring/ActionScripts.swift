@@ -83,11 +83,9 @@ public struct ActionScripts: Sendable {
       throw failure(
         "cannot be executed: \(errno.symbol) (\(errno.text)); give the path of an executable file")
     }
-    if status & 0x7F != 0 {
-      // What it has started may still be at work.
-      kill(-pid, SIGKILL)
-      throw failure("ended by signal \(status & 0x7F)")
-    }
+    // What it has started may still be at work.
+    if status != 0 { kill(-pid, SIGKILL) }
+    if status & 0x7F != 0 { throw failure("ended by signal \(status & 0x7F)") }
     if status != 0 { throw failure("exited with status \((status >> 8) & 0xFF)") }
   }
 

@@ -74,8 +74,9 @@ public struct DumpOperation {
           saved = try save(writer, chain)
         } catch {
           // Who has locked the network unlocks it.
-          try? run(.networkUnlock)
-          throw error
+          var failure = EngineFailure(error, "dump")
+          do { try run(.networkUnlock) } catch { failure.attached.append("\(error)") }
+          throw failure
         }
         try run(.networkUnlock)
         try writer.write(saved)

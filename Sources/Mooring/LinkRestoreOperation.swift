@@ -56,9 +56,10 @@ public struct LinkRestoreOperation {
       networks: [network], existing: [before.links],
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options.links
-    request.isFresh = before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel }
+    request.isFresh = before.isPristine
     var plan = request.plan()
     plan.findings += PacketFilters.findings([network])
+    plan.findings += try PacketFilters.clashes(network, place)
     return Prepared(network: network, place: place, before: before, plan: plan)
   }
 
@@ -79,10 +80,11 @@ public struct LinkRestoreOperation {
       for step in prepared.plan.steps { log.debug("\(step)") }
       let namespace = options.namespace
       let before = prepared.before
-      var keeper = try UndoKeeper.start { _ in
+      let filters = prepared.network.table.packetFilters
+      var keeper = try UndoKeeper.start(hear: { _ in }) {
         do {
           let place = try NetworkPlace.named(namespace)
-          return NetworkUndo(before).run(place)
+          return NetworkUndo(before, loading: filters).run(place)
         } catch {
           return ["\(error); look at the network namespace \(namespace)"]
         }
@@ -104,7 +106,7 @@ public struct LinkRestoreOperation {
     let comparison = NetworkComparison(
       expected: prepared.network,
       found: try NetworkFacts.table(prepared.place, for: prepared.network),
-      isPartial: !prepared.before.links.allSatisfy { $0.isLoopback || $0.isFallbackTunnel })
+      isPartial: !prepared.before.isPristine)
     guard !comparison.isEqual else { return }
     throw EngineFailure(
       .different,
@@ -116,8 +118,13 @@ public struct LinkRestoreOperation {
 /// Brings a network namespace back to what it was.
 struct NetworkUndo {
   private let before: NetworkTable
+  private let filters: [PacketFilter: [UInt8]]
 
-  init(_ before: NetworkTable) { self.before = before }
+  /// - Parameter loading: rules that are loaded where there were none of their filter.
+  init(_ before: NetworkTable, loading filters: [PacketFilter: [UInt8]]) {
+    self.before = before
+    self.filters = filters
+  }
 
   /// - Returns: what could not be undone.
   func run(_ place: NetworkPlace) -> [String] {
@@ -130,6 +137,7 @@ struct NetworkUndo {
       var executor = try LinkExecutor([place])
       try executor.perform(LinkUndo.steps(from: now, to: before.links))
     }
+    for (filter, rules) in filters { attempt { try PacketFilters.clear(filter, rules, place) } }
     attempt { try place.write(before.sysctls) }
     for kind in RecordKind.allCases {
       attempt {

@@ -82,7 +82,7 @@ struct NetworkRestore {
     for finding in plan.findings where finding.severity == .note { log.notice("\(finding)") }
     if !plan.problems.isEmpty {
       throw EngineFailure(
-        .failed, "restore: links are missing after the setup-namespaces scripts",
+        .failed, "restore: the links cannot be restored into the namespaces as they are now",
         findings: plan.findings)
     }
     for step in plan.steps { log.debug("\(step)") }
@@ -160,7 +160,13 @@ struct HostLinks {
     var notes: [String] = []
     for (slot, place) in places.enumerated() {
       for link in try NetworkReader.links(place) {
-        guard let found = missing.firstIndex(where: { $0.isProbably(link) }) else { continue }
+        let found =
+          missing.firstIndex { $0.isProbably(link) }
+          // Its address may be another one by now; its index goes with it where that is free.
+          ?? missing.firstIndex {
+            $0.index == link.index && $0.kind == link.kind && $0.type == link.type
+          }
+        guard let found else { continue }
         notes.append(Self.note(slot, link, missing.remove(at: found)))
       }
     }

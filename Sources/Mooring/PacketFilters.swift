@@ -59,6 +59,27 @@ enum PacketFilters {
       .map { missing($0, tools($0, saving: false).last![0]) }
   }
 
+  /// Rules that are in a namespace already, of a filter whose rules are to be loaded there.
+  static func clashes(_ saved: SavedNetwork, _ place: NetworkPlace) throws -> [Finding] {
+    var now = NetworkTable()
+    var findings = try read(place, &now)
+    for (filter, rules) in now.packetFilters
+    where saved.table.packetFilters[filter] != nil && PacketFilterText.hasRules(rules) {
+      findings.append(
+        Finding(
+          "\(place.name) has rules of \(filter.rawValue) already",
+          cures: ["take them away there, or restore into another namespace"]))
+    }
+    return findings
+  }
+
+  /// Takes rules away that were loaded where there were none.
+  static func clear(_ filter: PacketFilter, _ rules: [UInt8], _ place: NetworkPlace) throws {
+    // Whoever never came so far has loaded none.
+    guard try place.filtersInUse().contains(filter) else { return }
+    try load(filter, PacketFilterText.clearing(filter, rules), place)
+  }
+
   static func load(_ filter: PacketFilter, _ rules: [UInt8], _ place: NetworkPlace) throws {
     guard let tool = installed(filter, saving: false) else {
       throw EngineFailure(.failed, "restore: \(missing(filter, filter.rawValue))")

@@ -162,6 +162,7 @@ public struct RestoreOperation {
     let host = options.scripts.commands.isEmpty ? nil : try HostLinks.read()
     var keeper: UndoKeeper?
     if host != nil || options.pins != nil { keeper = try hostKeeper(host, worker.pid, places) }
+    var isPIDWritten = false
     func run(_ action: ScriptAction) throws {
       try scripts.run(action, "restore", images: images.descriptor, process: worker.pid) {
         try keeper?.tell("script \($0)")
@@ -182,13 +183,17 @@ public struct RestoreOperation {
         try keeper?.tell(pins.isThere ? "pins in place" : "pins")
         try pin(prepared, worker.pid, places)
       }
-      if let path = options.pidFile { try writePIDFile(path, worker.pid) }
+      if let path = options.pidFile {
+        try writePIDFile(path, worker.pid)
+        isPIDWritten = true
+      }
       try run(.preResume)
       try worker.hold()
       try run(.postResume)
     } catch {
       var failure = EngineFailure(error, "restore")
       failure.attached += keeper?.undo() ?? []
+      if isPIDWritten, let path = options.pidFile { unlink(path) }
       throw failure
     }
     keeper?.keep()
@@ -217,7 +222,8 @@ public struct RestoreOperation {
       : places.map { $0.namespace.number }
     defer { if places.isEmpty { close(namespaces[0]) } }
     let pins = options.pins
-    return try UndoKeeper.start { notes in
+    var notes: [String] = []
+    return try UndoKeeper.start(hear: { notes.append($0.text) }) {
       // What a script of an engine that was killed has started.
       if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
         pid_t($0.dropFirst(7))

@@ -11,8 +11,7 @@ import SystemPackage
 /// leaves nothing: when its end of the socket closes without a word, the names are taken away, the last
 /// first. Each entry is sent before the name is made.
 struct UndoJournal: ~Copyable {
-  private var keeper: CInt = -1
-  private var pid: pid_t = 0
+  private var keeper: UndoKeeper?
 
   enum Kind: UInt8 {
     case file, directory
@@ -28,9 +27,8 @@ struct UndoJournal: ~Copyable {
   }
 
   mutating func record(directory: CInt, name: [UInt8], _ kind: Kind) throws {
-    if keeper < 0 { try start() }
-    try Channel.send(
-      Message(.willMake, [kind.rawValue] + name, descriptors: [directory]), over: keeper)
+    try start()
+    try keeper?.tell(Message(.willMake, [kind.rawValue] + name, descriptors: [directory]))
   }
 
   /// The file under `name`, recorded before, is about to change places with one that is not ours: undone
@@ -38,54 +36,29 @@ struct UndoJournal: ~Copyable {
   func recordExchange(
     _ name: (directory: CInt, name: [UInt8]), with other: (directory: CInt, name: [UInt8])
   ) throws {
-    guard keeper >= 0, let own = FileID(name.name, in: name.directory) else { return }
-    try Channel.send(
+    guard let own = FileID(name.name, in: name.directory) else { return }
+    try keeper?.tell(
       Message(
         .willExchange,
         Array("\(own.device) \(own.inode)".utf8) + [0] + name.name + [0] + other.name,
-        descriptors: [name.directory, other.directory]), over: keeper)
+        descriptors: [name.directory, other.directory]))
   }
 
   private mutating func start() throws {
-    let child = try PacketSocket.fork("the keeper of the journal") { socket in
-      JournalKeeper.run(socket.release())
-    }
-    pid = child.pid
-    keeper = child.takeSocket().release()
+    if keeper != nil { return }
+    var entries = JournalEntries()
+    keeper = try UndoKeeper.start(
+      closingOthers: true, hear: { entries.hear($0) }, undo: { entries.undo() })
   }
 
   /// Takes away what was made. A name that is gone, or a directory that somebody has put something
   /// into, stays as it is.
   ///
   /// - Returns: what could not be taken away, a sentence each.
-  mutating func undo() -> [String] {
-    guard keeper >= 0 else { return [] }
-    try? Channel.send(Message(.undo), over: keeper)
-    let answer = try? Channel.receive(from: keeper)
-    finish()
-    return answer.map { $0.text.split(separator: "\n").map(String.init) } ?? []
-  }
+  mutating func undo() -> [String] { keeper?.undo() ?? [] }
 
   /// The operation succeeded: what it made is to stay.
-  mutating func forget() {
-    guard keeper >= 0 else { return }
-    try? Channel.send(Message(.keep), over: keeper)
-    finish()
-  }
-
-  private mutating func finish() {
-    close(keeper)
-    keeper = -1
-    mooring_wait(pid, nil)
-  }
-
-  deinit {
-    // Closed without a word: the keeper undoes.
-    if keeper >= 0 {
-      close(keeper)
-      mooring_wait(pid, nil)
-    }
-  }
+  mutating func forget() { keeper?.keep() }
 }
 
 /// Which file a name stands for.
@@ -115,8 +88,8 @@ private struct FileID: Hashable {
   }
 }
 
-/// The process that holds the journal.
-private struct JournalKeeper {
+/// What the process that holds the journal knows.
+private struct JournalEntries {
   private struct Entry {
     var directory: CInt
     var name: [UInt8]
@@ -135,36 +108,17 @@ private struct JournalKeeper {
   /// A descriptor for each directory, however many names are made in it.
   private var directories: [FileID: CInt] = [:]
 
-  static func run(_ socket: CInt) -> Never {
-    // Out of reach of the terminal, and of what is sent to the engine's group.
-    _ = setsid()
-    var all = sigset_t()
-    sigfillset(&all)
-    sigprocmask(SIG_SETMASK, &all, nil)
-    dup2(socket, 0)
-    _ = mooring_close_range(1, UInt32.max, 0)
-    var keeper = JournalKeeper()
-    keeper.listen()
-    mooring_exit(0)
-  }
-
-  private mutating func listen() {
-    while let message = try? Channel.receive(from: 0) {
-      switch message.kind {
-      case .willMake:
-        guard let directory = message.descriptors.first, message.bytes.count > 1,
-          let kind = UndoJournal.Kind(rawValue: message.bytes[0])
-        else { continue }
-        entries.append(
-          Entry(directory: common(directory), name: Array(message.bytes.dropFirst()), kind: kind))
-      case .willExchange: noteExchange(message)
-      case .keep: return
-      default:
-        try? Channel.send(Message(.answer, text: undo().joined(separator: "\n")), over: 0)
-        return
-      }
+  mutating func hear(_ message: Message) {
+    switch message.kind {
+    case .willMake:
+      guard let directory = message.descriptors.first, message.bytes.count > 1,
+        let kind = UndoJournal.Kind(rawValue: message.bytes[0])
+      else { return }
+      entries.append(
+        Entry(directory: common(directory), name: Array(message.bytes.dropFirst()), kind: kind))
+    case .willExchange: noteExchange(message)
+    default: break
     }
-    _ = undo()
   }
 
   /// One descriptor for all that are of one directory.
@@ -205,7 +159,7 @@ private struct JournalKeeper {
       (entry.directory, entry.name), (exchange.directory, exchange.name), exchanging: false)
   }
 
-  private func undo() -> [String] {
+  func undo() -> [String] {
     var failures: [String] = []
     for entry in entries.reversed() {
       if entry.kind == .tree {

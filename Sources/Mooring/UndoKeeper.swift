@@ -8,35 +8,44 @@ struct UndoKeeper: ~Copyable {
   private var socket: CInt
   private let pid: pid_t
 
-  /// - Parameter undo: what takes it back, with what it has been told meanwhile; gives a sentence for each
-  ///   thing that it could not.
-  static func start(_ undo: @escaping ([String]) -> [String]) throws -> UndoKeeper {
+  /// - Parameters:
+  ///   - closingOthers: whether the process needs none of the engine's descriptors.
+  ///   - hear: takes what it is told meanwhile; whatever it keeps, it keeps for `undo`.
+  ///   - undo: takes back; gives a sentence for each thing that it could not.
+  static func start(
+    closingOthers: Bool = false, hear: @escaping (Message) -> Void,
+    undo: @escaping () -> [String]
+  ) throws -> UndoKeeper {
     let child = try PacketSocket.fork("the process that takes changes back") { socket in
       // Out of reach of the terminal, and of what is sent to the engine's group.
       _ = setsid()
       var all = sigset_t()
       sigfillset(&all)
       sigprocmask(SIG_SETMASK, &all, nil)
-      var notes: [String] = []
-      while let message = try? Channel.receive(from: socket.number), message.kind != .undo {
-        if message.kind == .keep { mooring_exit(0) }
-        notes.append(message.text)
+      var number = socket.release()
+      if closingOthers {
+        dup2(number, 0)
+        number = 0
+        _ = mooring_close_range(1, UInt32.max, 0)
       }
-      let failures = undo(notes)
+      while let message = try? Channel.receive(from: number), message.kind != .undo {
+        if message.kind == .keep { mooring_exit(0) }
+        hear(message)
+      }
+      let failures = undo()
       try? Channel.send(
-        Message(.answer, text: failures.joined(separator: "\n")), over: socket.number)
+        Message(.answer, text: failures.joined(separator: "\n")), over: number)
       mooring_exit(0)
     }
     let pid = child.pid
     return UndoKeeper(socket: child.takeSocket().release(), pid: pid)
   }
 
-  /// Tells it something that it needs.
-  func tell(_ note: String) throws {
-    try Channel.send(Message(.answer, text: note), over: socket)
-  }
+  func tell(_ message: Message) throws { try Channel.send(message, over: socket) }
 
-  /// The operation succeeded.
+  func tell(_ note: String) throws { try tell(Message(.answer, text: note)) }
+
+  /// The operation succeeded: what it made is to stay.
   mutating func keep() {
     try? Channel.send(Message(.keep), over: socket)
     finish()
@@ -58,6 +67,7 @@ struct UndoKeeper: ~Copyable {
   }
 
   deinit {
+    // Closed without a word: the process takes back.
     if socket >= 0 {
       close(socket)
       mooring_wait(pid, nil)

@@ -85,8 +85,12 @@ public struct Verification: Sendable, CustomStringConvertible {
     _ networks: [SavedNetwork], _ places: [NetworkPlace]
   ) throws -> [String] {
     var lines: [String] = []
-    for (number, (network, place)) in zip(networks, places).enumerated() {
-      if network.externalKey != nil { continue }
+    for (number, network) in networks.enumerated() where network.externalKey == nil {
+      guard number < places.count else {
+        lines.append("nested network \(number) is not there")
+        continue
+      }
+      let place = places[number]
       let found = try NetworkFacts.table(place, for: network)
       let prefix = number == 0 ? "" : "nested network \(number): "
       lines += NetworkComparison(expected: network, found: found).differences.map { prefix + $0 }

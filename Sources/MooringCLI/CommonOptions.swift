@@ -204,6 +204,27 @@ struct ScriptOptions: ParsableArguments {
   }
 }
 
+/// `-t`, `--netns`: what is looked at.
+struct SubjectOptions: ParsableArguments {
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
+  var tree: Int32?
+
+  @Option(
+    help: ArgumentHelp(
+      "The links of this network namespace alone: a name that ip netns lists, or a path.",
+      valueName: "name"))
+  var netns: String?
+
+  /// How many of them are given.
+  var count: Int { (tree == nil ? 0 : 1) + (netns == nil ? 0 : 1) }
+
+  func requireOne() throws {
+    guard count == 1 else { throw ValidationError("Give one of -t PID and --netns NAME.") }
+  }
+}
+
 /// `--only`.
 struct PartsOption: ParsableArguments {
   @Option(

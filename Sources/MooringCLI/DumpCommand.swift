@@ -24,16 +24,7 @@ struct DumpCommand: ParsableCommand {
         mooring dump --netns blue -D images
       """)
 
-  @Option(
-    name: .shortAndLong,
-    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
-  var tree: Int32?
-
-  @Option(
-    help: ArgumentHelp(
-      "Save the links of this network namespace alone: a name that ip netns lists, or a path.",
-      valueName: "name"))
-  var netns: String?
+  @OptionGroup var subject: SubjectOptions
 
   @OptionGroup var parts: PartsOption
 
@@ -51,16 +42,15 @@ struct DumpCommand: ParsableCommand {
   @OptionGroup var log: LogOptions
 
   func validate() throws {
-    guard (tree != nil) != (netns != nil) else {
-      throw ValidationError("Give one of -t PID and --netns NAME.")
-    }
-    if netns != nil, let only = parts.only, only != "links" {
+    try subject.requireOne()
+    if subject.netns != nil, let only = parts.only, only != "links" {
       throw ValidationError("A network namespace has links only.")
     }
   }
 
   mutating func run() throws {
-    let source: DumpOptions.Source = if let netns { .network(netns) } else { .process(tree ?? 0) }
+    let source: DumpOptions.Source =
+      if let netns = subject.netns { .network(netns) } else { .process(subject.tree ?? 0) }
     var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
     options.links = try mappings.linkOptions()

@@ -29,16 +29,7 @@ struct LinksCommand: ParsableCommand {
         mooring links --netns blue
       """)
 
-  @Option(
-    name: .shortAndLong,
-    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
-  var tree: Int32?
-
-  @Option(
-    help: ArgumentHelp(
-      "A network namespace: a name that ip netns lists, or the path of its file.",
-      valueName: "name"))
-  var netns: String?
+  @OptionGroup var subject: SubjectOptions
 
   @Option(
     name: [.customShort("D"), .long],
@@ -51,8 +42,7 @@ struct LinksCommand: ParsableCommand {
   @Flag(help: "Print JSON on standard output.") var json = false
 
   func validate() throws {
-    let sources = [tree != nil, netns != nil, imagesDir != nil].filter { $0 }
-    guard sources.count == 1 else {
+    guard subject.count + (imagesDir == nil ? 0 : 1) == 1 else {
       throw ValidationError("Give one of -t PID, --netns NAME and -D DIR.")
     }
   }
@@ -87,7 +77,9 @@ struct LinksCommand: ParsableCommand {
 
   mutating func run() throws {
     let source: LinksOperation.Source =
-      if let tree { .process(tree) } else if let netns { .network(netns) } else {
+      if let tree = subject.tree { .process(tree) } else if let netns = subject.netns {
+        .network(netns)
+      } else {
         .images(imagesDir ?? ".")
       }
     let found = try LinksOperation(

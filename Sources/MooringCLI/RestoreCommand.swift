@@ -94,6 +94,9 @@ struct RestoreCommand: ParsableCommand {
       }
       return
     }
+    if source.parts.only == "links" {
+      throw ValidationError("--only links wants to know where: --netns NAME.")
+    }
     if netnsName != nil && pin == nil {
       throw ValidationError("--netns-name is for --pin.")
     }

@@ -25,16 +25,7 @@ struct VerifyCommand: ParsableCommand {
     help: ArgumentHelp("The folder of images.", valueName: "dir"))
   var imagesDir: String
 
-  @Option(
-    name: .shortAndLong,
-    help: ArgumentHelp("A process of the container, by its PID here.", valueName: "pid"))
-  var tree: Int32?
-
-  @Option(
-    help: ArgumentHelp(
-      "Compare the links of this network namespace alone: a name that ip netns lists, or a path.",
-      valueName: "name"))
-  var netns: String?
+  @OptionGroup var subject: SubjectOptions
 
   @OptionGroup var parts: PartsOption
 
@@ -53,15 +44,13 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func validate() throws {
-    guard (tree != nil) != (netns != nil) else {
-      throw ValidationError("Give one of -t PID and --netns NAME.")
-    }
+    try subject.requireOne()
   }
 
   mutating func run() throws {
-    let subject: VerifyOptions.Subject =
-      if let netns { .network(netns) } else { .process(tree ?? 0) }
-    var options = VerifyOptions(images: imagesDir, subject)
+    let compared: VerifyOptions.Subject =
+      if let netns = subject.netns { .network(netns) } else { .process(subject.tree ?? 0) }
+    var options = VerifyOptions(images: imagesDir, compared)
     options.parts = try parts.parts()
     for path in skipMnt {
       options.mounts.skipped.append(try MountPath(option: path, of: "--skip-mnt"))

@@ -140,6 +140,14 @@ expect_error_has v0
 network_facts two >after 2>/dev/null || true
 cmp -s before after || fail "something was changed"
 
+test_case "what somebody has in a namespace without links stays"
+fresh_network two
+ip -n two route add blackhole 203.0.113.0/24
+ip -n two rule add from 203.0.113.0/24 table 55 priority 55
+expect_status 0 mooring restore -D images --only links --netns two
+ip -n two route show 203.0.113.0/24 | grep -q blackhole || fail "the route is gone"
+ip -n two rule | grep -q 'lookup 55' || fail "the rule is gone"
+
 test_case "an index that is taken becomes another one"
 fresh_network two
 ip -n two link add other index 3 type ifb
@@ -249,6 +257,7 @@ expect_one_sentence
 expect_status 1 mooring restore -D images --only links --netns none
 expect_one_sentence
 expect_status 64 mooring restore -D images --only links
+expect_status 64 mooring restore -D images --only links -r "$work" -d --pidfile holder-pid
 expect_status 64 mooring links --netns one -t 1
 expect_status 64 mooring links --netns one --external 'veth[a-name-of-16-byt]:x'
 expect_status 64 mooring dump --netns one -D x --only files
@@ -377,10 +386,12 @@ sleep 2
 for action in pre-restore setup-namespaces post-setup-namespaces post-restore network-unlock pre-resume post-resume; do
   test_case "a script that fails at $action"
   remember_host "$root"
+  rm -f holder-pid
   FAIL_AT="one $action" expect_status 1 mooring restore -D images -r "$root" -d --pidfile holder-pid \
     --action-script './script one' -L "$folder"
   expect_one_sentence
   expect_error_has "($action): exited with status 7"
+  [ ! -e holder-pid ] || fail "a PID file is left"
   expect_same_host
 done
 
@@ -451,7 +462,9 @@ expect_status 0 mooring links -t "$pid"
 expect_output_has 'network namespace'
 dump_and_end
 restore_detached
-expect_status 0 mooring verify -D images -t "$holder" --only mounts
+expect_status 0 mooring verify -D images -t "$holder"
+expect_status 0 mooring links -t "$holder"
+expect_output_has vb
 inside ip -o link show va | grep -q 'link-netnsid 0' || fail "the veth is not connected"
 inside busybox ping -c 1 -W 2 10.3.0.2 >/dev/null || fail "no traffic to the nested network"
 end_holder
@@ -549,6 +562,9 @@ N
   expect_status 0 mooring restore -D images --only links --netns two
   expect_equal "$(ip netns exec two nft list ruleset)" "$(ip netns exec one nft list ruleset)" "the rules"
   expect_status 0 mooring verify -D images --netns two
+  # Rules there already.
+  expect_status 2 mooring restore -D images --only links --netns two
+  expect_error_has 'rules of nftables already'
   ip netns exec two nft flush ruleset
   expect_status 3 mooring verify -D images --netns two
   expect_output_has 'tcp dport 22'
@@ -561,6 +577,14 @@ if command -v iptables-legacy >/dev/null && ip netns exec one iptables-legacy -A
   expect_status 0 mooring dump --netns one -D images
   expect_status 0 mooring restore -D images --only links --netns two
   ip netns exec two iptables-legacy -C INPUT -s 192.0.2.1 -j DROP || fail "the rule is not there"
+  # Loading fails after iptables' rules are in place: nobody's are left.
+  fresh_network two
+  rules=$(ls images/nftables-*.img)
+  echo 'no rule' >>"$rules"
+  expect_status 1 mooring restore -D images --only links --netns two
+  expect_error_has nft
+  ip netns exec two iptables-legacy -C INPUT -s 192.0.2.1 -j DROP 2>/dev/null && fail "a rule is left"
+  expect_equal "$(ip netns exec two nft list ruleset)" '' "rules of nftables"
 fi
 
 test_case "actions of a dump"

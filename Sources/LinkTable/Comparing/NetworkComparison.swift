@@ -222,7 +222,31 @@ public struct NetworkComparison: Sendable {
 }
 
 /// What the tools of packet filters write.
-enum PacketFilterText {
+public enum PacketFilterText {
+  /// Whether there is more than empty tables with chains that accept.
+  public static func hasRules(_ bytes: [UInt8]) -> Bool {
+    rules(bytes).contains { line in
+      let words = line.split(separator: " ")
+      return !(line.hasPrefix("*") || line == "COMMIT" || words.count > 1 && words[1] == "ACCEPT")
+    }
+  }
+
+  /// What takes away the rules that were loaded where there were none.
+  public static func clearing(_ filter: PacketFilter, _ rules: [UInt8]) -> [UInt8] {
+    if filter == .nftables { return Array("flush ruleset\n".utf8) }
+    // Tables are replaced as a whole; chains with a policy are the kernel's own.
+    var text = ""
+    for line in String(decoding: rules, as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if line.hasPrefix("*") || line == "COMMIT" {
+        text += line + "\n"
+      } else if line.hasPrefix(":"), words.count > 1, words[1] != "-" {
+        text += "\(words[0]) ACCEPT [0:0]\n"
+      }
+    }
+    return Array(text.utf8)
+  }
+
   /// The lines without comments, counters and what CRIU locks networks with.
   static func rules(_ bytes: [UInt8]) -> Set<String> {
     var lines: Set<String> = []

@@ -101,7 +101,7 @@ enum LinkMessage {
   /// - Parameter existing: the link as it was found, where it was not made here.
   static func configuration(
     _ link: Link, _ index: Int32, existing: Link?
-  ) -> [(record: NetlinkRecord, flags: UInt16, tolerating: Set<Int32>)] {
+  ) -> [(record: NetlinkRecord, flags: UInt16)] {
     var list: [NetlinkAttribute] = []
     if let existing {
       if link.type == ethernet, let address = link[.address],
@@ -127,8 +127,8 @@ enum LinkMessage {
       }
     }
     if let down = link[.protocolDown], down.payload != [0] { list.append(plain(down)) }
-    var requests: [(NetlinkRecord, UInt16, Set<Int32>)] = []
-    if !list.isEmpty { requests.append((message(index, list), 0, [])) }
+    var requests: [(NetlinkRecord, UInt16)] = []
+    if !list.isEmpty { requests.append((message(index, list), 0)) }
     let names = link.alternativeNames.filter { !(existing?.alternativeNames ?? []).contains($0) }
     if !names.isEmpty {
       let properties = names.map {
@@ -138,7 +138,7 @@ enum LinkMessage {
         (
           message(
             index, [attribute(.propertyList, nested: properties)],
-            type: MessageType.newLinkProperty), RequestFlag.create | RequestFlag.exclusive, []
+            type: MessageType.newLinkProperty), RequestFlag.create | RequestFlag.exclusive
         ))
     }
     return requests

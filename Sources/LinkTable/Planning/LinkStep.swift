@@ -61,7 +61,6 @@ public struct LinkStep: Hashable, Sendable, CustomStringConvertible {
 
 /// `NLM_F_…` of requests.
 public enum RequestFlag {
-  public static let replace: UInt16 = 0x100
   public static let exclusive: UInt16 = 0x200
   public static let create: UInt16 = 0x400
   public static let append: UInt16 = 0x800

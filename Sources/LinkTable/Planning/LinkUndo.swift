@@ -18,14 +18,24 @@ public enum LinkUndo {
   public static func steps(from now: [Link], to before: [Link]) -> [LinkStep] {
     let known = Dictionary(before.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
     var steps: [LinkStep] = []
-    for link in now.reversed() where known[link.index] == nil {
-      // The other end of a veth goes with the first.
+    // One message for all: the kernel waits a while for each that takes links away.
+    let group = NetlinkAttribute(
+      LinkAttribute.group.rawValue, (now.compactMap { $0[.group]?.u32 }.max() ?? 0) &+ 1)
+    let come = now.filter { known[$0.index] == nil && $0.kind != nil && !$0.isFallbackTunnel }
+    for link in come {
+      steps.append(
+        LinkStep(
+          .own,
+          .request(LinkMessage.message(link.index, [group]), flags: 0, tolerating: [noDevice]),
+          "mark \(link), which is to go"))
+    }
+    if !come.isEmpty {
       steps.append(
         LinkStep(
           .own,
           .request(
-            LinkMessage.message(link.index, [], type: MessageType.deleteLink), flags: 0,
-            tolerating: [noDevice]), "remove \(link)"))
+            LinkMessage.message(0, [group], type: MessageType.deleteLink), flags: 0,
+            tolerating: [noDevice]), "remove \(come.count) links"))
     }
     for link in now {
       guard let old = known[link.index], old.record != link.record else { continue }

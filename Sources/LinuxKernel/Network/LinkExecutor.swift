@@ -154,11 +154,22 @@ public struct LinkExecutor: ~Copyable {
     _ kind: RecordKind, _ expected: [NetlinkRecord], _ links: Set<Int32>?, _ place: NetworkPlace
   ) throws(SystemCallFailure) {
     let found = try NetworkReader.records(kind, place)
+    // Only for what goes wrong.
+    func text(_ record: NetlinkRecord) -> String {
+      let links = (try? NetworkReader.links(place)) ?? []
+      return kind.text(
+        record,
+        Dictionary(
+          links.map { ($0.index, $0.displayName) }, uniquingKeysWith: { first, _ in first }))
+    }
     let changes = RecordChanges(kind, from: found, to: expected, links: links)
     // A route or an address may take others along.
     let gone: Set<CInt> = [ENOENT, ESRCH, EADDRNOTAVAIL]
-    for failure in try place.netlink.perform(changes.removals.map { ($0, 0) }) {
-      if let failure, !gone.contains(failure.errno.rawValue) { throw failure }
+    let results = try place.netlink.perform(changes.removals.map { ($0, 0) })
+    for (record, failure) in zip(changes.removals, results) {
+      guard var failure, !gone.contains(failure.errno.rawValue) else { continue }
+      failure.subject = "removing \(text(record))"
+      throw failure
     }
     var waiting = changes.additions
     // What leads through another comes after it; most are in order already.
@@ -173,7 +184,10 @@ public struct LinkExecutor: ~Copyable {
       for (record, failure) in zip(waiting, results) {
         guard let failure, failure.errno != .fileExists else { continue }
         left.append(record)
-        first = first ?? failure
+        if first == nil {
+          first = failure
+          first?.subject = "adding \(text(record))"
+        }
       }
       if let first, left.count == waiting.count { throw first }
       waiting = left

@@ -82,9 +82,14 @@ public enum NetworkReader {
     _ socket: NetlinkSocket, _ name: String, _ type: UInt16, _ what: String, family: UInt8 = 0,
     _ attributes: [NetlinkAttribute] = []
   ) throws(SystemCallFailure) -> [NetlinkRecord] {
+    try read(socket, request(type, family: family, attributes), "the \(what) of \(name)")
+  }
+
+  private static func read(
+    _ socket: NetlinkSocket, _ request: NetlinkRecord, _ subject: String
+  ) throws(SystemCallFailure) -> [NetlinkRecord] {
     do {
-      return try socket.dump(
-        request(type, family: family, attributes), "the \(what) of \(name)")
+      return try socket.dump(request, subject)
     } catch {
       // A kernel without the thing has none of it.
       if error.errno == .notSupportedOnSocket || error.errno == .addressFamilyNotSupported {
@@ -98,13 +103,11 @@ public enum NetworkReader {
   static func neighbours(
     _ socket: NetlinkSocket, _ family: UInt8, _ name: String
   ) throws(SystemCallFailure) -> [NetlinkRecord] {
-    let subject = "the neighbours of \(name)"
-    var kept = try socket.dump(request(MessageType.newNeighbour, family: family), subject)
-      .filter { $0.isPermanentNeighbour }
-    var proxies = request(MessageType.newNeighbour, family: family)
+    let all = request(MessageType.newNeighbour, family: family)
+    var proxies = all
     proxies.header[10] = 8  // NTF_PROXY
-    kept += try socket.dump(proxies, subject)
-    return kept
+    return try read(socket, all, "the neighbours of \(name)").filter { $0.isPermanentNeighbour }
+      + read(socket, proxies, "the neighbours of \(name)")
   }
 
   private static func readWireguard(
