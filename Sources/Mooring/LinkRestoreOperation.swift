@@ -81,7 +81,7 @@ public struct LinkRestoreOperation {
       let namespace = options.namespace
       let before = prepared.before
       let filters = prepared.network.table.packetFilters
-      var keeper = try UndoKeeper.start(hear: { _ in }) {
+      func undo() -> [String] {
         do {
           let place = try NetworkPlace.named(namespace)
           return NetworkUndo(before, loading: filters).run(place)
@@ -89,6 +89,7 @@ public struct LinkRestoreOperation {
           return ["\(error); look at the network namespace \(namespace)"]
         }
       }
+      var keeper = try UndoKeeper.start(hear: { _ in }, undo: undo)
       do {
         var executor = try LinkExecutor([prepared.place], loadFilter: PacketFilters.load)
         try executor.perform(prepared.plan.steps)

@@ -223,7 +223,7 @@ public struct RestoreOperation {
     defer { if places.isEmpty { close(namespaces[0]) } }
     let pins = options.pins
     var notes: [String] = []
-    return try UndoKeeper.start(hear: { notes.append($0.text) }) {
+    func undo() -> [String] {
       // What a script of an engine that was killed has started.
       if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
         pid_t($0.dropFirst(7))
@@ -241,6 +241,7 @@ public struct RestoreOperation {
         + (host?.bringBack(
           from: namespaces, moved: notes.filter { $0.first?.isNumber ?? false }) ?? [])
     }
+    return try UndoKeeper.start(hear: { notes.append($0.text) }, undo: undo)
   }
 
   private func buildMounts(
