@@ -198,7 +198,7 @@ private struct TreeSockets {
     if socket.isListening { return options.includesListening }
     return switch socket.peer {
     case .none: false
-    case .notAccepted: !waiting.contains(UInt32(truncatingIfNeeded: file.inode))
+    case .unknown: !waiting.contains(UInt32(truncatingIfNeeded: file.inode))
     case .socket(let peer): !inodes.contains(peer)
     }
   }

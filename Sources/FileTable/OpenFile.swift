@@ -73,8 +73,8 @@ public struct FileHolder: Hashable, Sendable {
 public struct UnixSocket: Hashable, Sendable {
   public enum Peer: Hashable, Sendable {
     case none
-    /// The other end has not been accepted: it has no number yet.
-    case notAccepted
+    /// It has no number: it has not been accepted, or it is gone.
+    case unknown
     case socket(UInt32)
   }
 

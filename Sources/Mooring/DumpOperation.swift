@@ -122,7 +122,8 @@ public struct DumpOperation {
     }
     if parts.contains(.files), case .process(let pid) = options.source {
       let table = try mounts?.facts.mounts ?? readMountTable(of: pid)
-      let files = try OpenFiles.classify(pid, table, options.files, chain)
+      let files = try OpenFiles.classify(
+        pid, table, skipped: options.mounts.skipped, options.files, chain)
       findings += files.findings
       saved.files = files
     }

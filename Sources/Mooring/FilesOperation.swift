@@ -2,6 +2,7 @@ import CheckpointImages
 import FileTable
 import LinuxKernel
 import Logging
+import MountTable
 import PluginHost
 
 /// Shows what a dump would make of a container's open files; changes nothing.
@@ -14,6 +15,8 @@ public struct FilesOperation {
 
   public var source: Source
   public var files: FileOptions
+  /// Mount points that a dump is to leave out.
+  public var skippedMounts: [MountPath] = []
   public var plugins: PluginOptions
   public var log: Logger
 
@@ -35,7 +38,8 @@ public struct FilesOperation {
       switch source {
       case .process(let pid):
         return try plugins.asking(log) { chain in
-          try OpenFiles.classify(pid, try readMountTable(of: pid), files, chain)
+          try OpenFiles.classify(
+            pid, try readMountTable(of: pid), skipped: skippedMounts, files, chain)
         }
       case .images(let path):
         return try ImageDirectory.open(path).load(only: .files).files

@@ -11,12 +11,18 @@ import SystemPackage
 
 /// Open files of a container: read and classified at dump, brought back at restore.
 enum OpenFiles {
-  /// - Parameter mounts: those that `pid` sees.
+  /// - Parameters:
+  ///   - mounts: those that `pid` sees.
+  ///   - skipped: mount points that are left out, with what is mounted below them.
   static func classify(
-    _ pid: Int32, _ mounts: MountTable, _ options: FileOptions, _ chain: PluginChain?
+    _ pid: Int32, _ mounts: MountTable, skipped: [MountPath], _ options: FileOptions,
+    _ chain: PluginChain?
   ) throws -> ClassifiedFiles {
     DescriptorLimit().raise()
-    let reader = try OpenFileReader(pid, mounts: mounts)
+    let restored = mounts.mounts.filter { mount in
+      !skipped.contains { $0.contains(mount.mountPoint) }
+    }
+    let reader = try OpenFileReader(pid, mounts: Set(restored.map(\.id)))
     let classifier = FileClassifier(options: options) { file in
       // Linux lets nobody send an io_uring over a socket.
       guard let chain, file.kind != .anonymous("io_uring") else { return nil }
@@ -46,6 +52,15 @@ enum OpenFiles {
     }
     var plan = FilePlan(saved, options, limit: Int(clamping: DescriptorLimit().current))
     plan.findings += plan.steps.compactMap(finding)
+    for step in plan.steps {
+      for (number, stream) in ["input", "output", "error"].enumerated()
+      where step.numbers.contains(Int32(number)) {
+        plan.findings.append(
+          Finding(
+            "COMMAND's standard \(stream) is \(step.name), not mooring's own", severity: .note,
+            cures: ["to keep mooring's: --skip-file \(number)"]))
+      }
+    }
     if plan.environment.utf8.count >= longestVariable {
       plan.findings.append(
         Finding(

@@ -12,8 +12,9 @@ struct FilesCommand: ParsableCommand {
       Of a running container (-t), its first process with all that descend from it, or of images \
       (-D). Nothing is changed.
 
-      A line for each descriptor: the process, its number, the kind of file, what it is, flags, and \
-      how a restore comes by it. Descriptors that share an open file have one number after #.
+      A line for each descriptor: the process, its number, the kind of file, what it is, flags, the \
+      mount it is on, and how a restore comes by it. Descriptors that share an open file have one \
+      number after #.
         in the tree                 a path of the restored tree leads to it
         left to a process restorer  pipes, terminals, sockets inside: they end with processes
         external by plugin          a plugin answers for it (-L)
@@ -91,10 +92,11 @@ struct FilesCommand: ParsableCommand {
   mutating func run() throws {
     let source: FilesOperation.Source =
       if let tree { .process(tree) } else { .images(imagesDir ?? ".") }
-    let found = try FilesOperation(
+    var operation = FilesOperation(
       source, files: try files.options(mappings.external), plugins: plugins.options,
-      log: try log.logger()
-    ).run()
+      log: try log.logger())
+    operation.skippedMounts = try mappings.options(atDump: true).skipped
+    let found = try operation.run()
     if json {
       let rows = zip(found.table.files, found.classes).map { row($0, $1, found.table) }
       try Report.json(Result(files: rows, findings: found.findings))
@@ -141,20 +143,20 @@ enum FileListing {
             (descriptor.holder, descriptor.number),
             [
               "\(holder.pid > 0 ? holder.pid : holder.innerPID)", "\(descriptor.number)",
-              file.kind.word, what(file), flags.joined(separator: ","), "#\(file.id)",
-              "\(fileClass)",
+              file.kind.word, what(file), flags.joined(separator: ","), "mount \(file.mount)",
+              "#\(file.id)", "\(fileClass)",
             ]
           ))
       }
     }
     rows.sort { $0.order < $1.order }
-    let widths = (0..<6).map { column in
+    let widths = (0..<7).map { column in
       min(rows.map { $0.cells[column].utf8.count }.max() ?? 0, 44)
     }
     return rows.map { row in
       zip(row.cells, widths).map { cell, width in
         cell + String(repeating: " ", count: max(0, width - cell.utf8.count))
-      }.joined(separator: "  ") + "  " + row.cells[6]
+      }.joined(separator: "  ") + "  " + row.cells[7]
     }
   }
 
@@ -167,7 +169,7 @@ enum FileListing {
     if !socket.name.isEmpty { text += " at \(socketAddress(socket.name))" }
     switch socket.peer {
     case .none: break
-    case .notAccepted: text += " to one that has not accepted it"
+    case .unknown: text += " to one that has not accepted it, or is gone"
     case .socket(let inode):
       text += " to "
       text += socket.peerName.isEmpty ? "socket \(inode)" : socketAddress(socket.peerName)

@@ -61,7 +61,7 @@ import Testing
     let other = OpenFile.socket(11, peer: .socket(10), id: 2)
     let outside = OpenFile.socket(12, peer: .socket(99), id: 3)
     let alone = OpenFile.socket(13, peer: .none, id: 4)
-    let waiting = OpenFile.socket(14, peer: .notAccepted, id: 5)
+    let waiting = OpenFile.socket(14, peer: .unknown, id: 5)
     var listener = OpenFile.socket(15, peer: .none, id: 6)
     listener.socket?.isListening = true
     let table = FileTable.of([inside, other, outside, alone, waiting, listener])

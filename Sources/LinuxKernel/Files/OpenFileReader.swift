@@ -27,10 +27,10 @@ public final class OpenFileReader {
 
   /// - Parameters:
   ///   - pid: the first process of the tree.
-  ///   - mounts: the mounts that it sees.
+  ///   - mounts: those whose files a restored tree gives back.
   /// - Throws: `ReadFailure`, `SystemCallFailure`.
-  public init(_ pid: Int32, mounts: MountTable) throws {
-    self.mounts = Set(mounts.mounts.map(\.id))
+  public init(_ pid: Int32, mounts: Set<MountID>) throws {
+    self.mounts = mounts
     let first = try DescriptorTable(process: pid)
     root = try first.root()
     try add(first)

@@ -18,6 +18,9 @@ struct UnixSocketReader {
     static let peer: UInt16 = 2
     static let clients: UInt16 = 3
     static let queue: UInt16 = 4
+    static let shutdown: UInt16 = 6
+    /// `SHUTDOWN_MASK`.
+    static let bothWays: UInt8 = 3
     /// Bytes of `struct unix_diag_msg`.
     static let headerSize = 16
   }
@@ -67,7 +70,10 @@ struct UnixSocketReader {
         let attributes = try? NetlinkAttributes(message.dropFirst(Diagnosis.headerSize))
       else { continue }
       if let peer = attributes[Diagnosis.peer]?.u32 {
-        table.files[place].socket?.peer = peer == 0 ? .notAccepted : .socket(peer)
+        // A stream whose other end was closed is tied to nobody any more.
+        let isOver = attributes[Diagnosis.shutdown]?.u8 == Diagnosis.bothWays
+        table.files[place].socket?.peer =
+          peer != 0 ? .socket(peer) : isOver ? .none : .unknown
       }
       guard table.files[place].socket?.isListening ?? false else { continue }
       var rest = attributes[Diagnosis.clients]?.payload[...] ?? []
