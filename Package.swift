@@ -39,12 +39,14 @@ let package = Package(
     .target(name: "MountTable", swiftSettings: strict),
     .target(name: "RestorePlan", dependencies: ["MountTable"], swiftSettings: strict),
     .target(name: "LinkTable", dependencies: ["RestorePlan"], swiftSettings: strict),
+    .target(
+      name: "FileTable", dependencies: ["MountTable", "RestorePlan"], swiftSettings: strict),
 
     // The edge.
     .target(
       name: "LinuxKernel",
       dependencies: [
-        "MountTable", "RestorePlan", "LinkTable", "CMooring", "CLibmount", "CLibnl",
+        "MountTable", "RestorePlan", "LinkTable", "FileTable", "CMooring", "CLibmount", "CLibnl",
         .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
     .target(
@@ -56,26 +58,26 @@ let package = Package(
     .target(
       name: "CheckpointImages",
       dependencies: [
-        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "CMooring", "CLibarchive",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "MountTable", "RestorePlan", "LinkTable", "FileTable", "LinuxKernel", "CMooring",
+        "CLibarchive", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: [
         "Protobuf/inventory.proto", "Protobuf/mounts.proto", "Protobuf/namespaces.proto",
-        "Protobuf/network.proto",
+        "Protobuf/network.proto", "Protobuf/files.proto",
       ],
       swiftSettings: strict),
 
     .target(
       name: "Mooring",
       dependencies: [
-        "MountTable", "RestorePlan", "LinkTable", "LinuxKernel", "PluginHost", "CheckpointImages",
-        "CMooring",
+        "MountTable", "RestorePlan", "LinkTable", "FileTable", "LinuxKernel", "PluginHost",
+        "CheckpointImages", "CMooring",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .executableTarget(
       name: "MooringCLI",
       dependencies: [
-        "Mooring", "LinkTable", "CheckpointImages", "CMooring",
+        "Mooring", "LinkTable", "FileTable", "CheckpointImages", "CMooring",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
@@ -90,8 +92,13 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "LinkTableTests", dependencies: ["LinkTable"], swiftSettings: strict),
     .testTarget(
+      name: "FileTableTests", dependencies: ["FileTable", "MountTable", "RestorePlan"],
+      swiftSettings: strict),
+    .testTarget(
       name: "CheckpointImagesTests",
-      dependencies: ["CheckpointImages", "MountTable", "RestorePlan", "LinkTable", "LinuxKernel"],
+      dependencies: [
+        "CheckpointImages", "MountTable", "RestorePlan", "LinkTable", "FileTable", "LinuxKernel",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LinuxKernelTests",

@@ -110,6 +110,33 @@ long mooring_pidfd_open(pid_t pid, unsigned flags)
 	return result(syscall(SYS_pidfd_open, pid, flags));
 }
 
+long mooring_pidfd_getfd(int pidfd, int fd)
+{
+	return result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
+}
+
+long mooring_kcmp(pid_t one, pid_t other, int type, unsigned long index, unsigned long other_index)
+{
+	return result(syscall(SYS_kcmp, one, other, type, index, other_index));
+}
+
+long mooring_file_facts(int dirfd, const char *name, struct mooring_file_facts *facts)
+{
+	const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+	struct statx found;
+
+	if (statx(dirfd, name, flags, STATX_TYPE | STATX_MODE | STATX_INO | STATX_MNT_ID, &found))
+		return -errno;
+	facts->mode = found.stx_mode;
+	facts->device_major = found.stx_dev_major;
+	facts->device_minor = found.stx_dev_minor;
+	facts->special_major = found.stx_rdev_major;
+	facts->special_minor = found.stx_rdev_minor;
+	facts->inode = found.stx_ino;
+	facts->mount = found.stx_mask & STATX_MNT_ID ? found.stx_mnt_id : 0;
+	return 0;
+}
+
 long mooring_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return result(syscall(SYS_close_range, first, last, flags));

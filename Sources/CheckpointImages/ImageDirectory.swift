@@ -23,7 +23,8 @@ public struct ImageDirectory: ~Copyable, Sendable {
   /// The directory's descriptor, valid as long as this value lives.
   public var descriptor: CInt { directory.number }
 
-  /// What the set has: what its inventory says, or else mounts, and links where they have images.
+  /// What the set has: what its inventory says, or else mounts, and links and files where they have
+  /// images.
   ///
   /// - Throws: `ImageError` where the inventory cannot be read.
   public func parts() throws(ImageError) -> SavedParts {
@@ -53,11 +54,13 @@ public struct ImageDirectory: ~Copyable, Sendable {
     guard lacking.isEmpty else { throw ImageError(path, .lacks(lacking)) }
     let pid = try firstProcess()
     var ids: [NamespaceKind: UInt32] = [:]
+    var descriptors = FileImages.firstTable
     if let pid,
       let entry = try entry(
         ImageTaskIDs.self, kind: .ids, in: ImageName.ids(of: UInt32(pid)))
     {
       ids = NamespaceIDs.of(entry)
+      descriptors = entry.filesID
     }
     var table: MountTable?
     if wanted.contains(.mounts) {
@@ -80,6 +83,10 @@ public struct ImageDirectory: ~Copyable, Sendable {
       ids[.network] = container.networks.first?.id ?? ids[.network]
     }
     container.namespaceIDs = ids
+    if wanted.contains(.files) {
+      container.files = try FileImages(directory: descriptor).read(
+        first: descriptors, pid: container.pid, among: names)
+    }
     guard wanted.contains(.mounts) else { return container }
     for name in names {
       if let number = ImageName.number(in: name, prefix: "tmpfs-dev-", suffix: ".tar.gz.img") {
@@ -157,8 +164,12 @@ public struct ImageDirectory: ~Copyable, Sendable {
       parts.insert(part)
     }
     if !parts.isEmpty { return parts }
-    let hasLinks = names.contains { ImageName.number(in: $0, prefix: "netns-") != nil }
-    return hasLinks ? [.mounts, .links] : .mounts
+    parts = .mounts
+    if names.contains(where: { ImageName.number(in: $0, prefix: "netns-") != nil }) {
+      parts.insert(.links)
+    }
+    if names.contains(ImageName.files) { parts.insert(.files) }
+    return parts
   }
 
   /// It is written last: a set without it is not complete.

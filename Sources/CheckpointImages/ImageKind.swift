@@ -5,6 +5,7 @@ import MountTable
 enum ImageKind: Sendable {
   case inventory, processes, ids, mounts, userNamespace, hostNames, timeNamespace
   case network, networkDevices
+  case files, descriptors
 
   /// The number that says what kind of image a file is.
   var magic: UInt32 {
@@ -18,6 +19,8 @@ enum ImageKind: Sendable {
     case .timeNamespace: 0x4311_4433
     case .network: 0x5593_3752
     case .networkDevices: 0x5737_3951
+    case .files: 0x5630_3138
+    case .descriptors: 0x5621_3732
     }
   }
 
@@ -51,6 +54,8 @@ enum ImageName {
   static func packetFilter(_ filter: PacketFilter, _ namespace: UInt32) -> String {
     "\(filter.rawValue)-\(namespace).img"
   }
+  static let files = "files.img"
+  static func descriptors(_ table: UInt32) -> String { "fdinfo-\(table).img" }
   static func contents(of device: DeviceNumber) -> String {
     "tmpfs-dev-\(device.packed).tar.gz.img"
   }

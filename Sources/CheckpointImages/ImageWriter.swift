@@ -56,7 +56,7 @@ public struct ImageWriter: ~Copyable {
     try write(
       [Self.process(container.pid)], kind: .processes, to: ImageName.processes)
     try write(
-      [NamespaceIDs.entry(ids, others: 2)], kind: .ids,
+      [NamespaceIDs.entry(ids, others: FileImages.firstTable)], kind: .ids,
       to: ImageName.ids(of: UInt32(clamping: container.pid)))
     if let table = container.mountTable {
       let mounts = ImageName.mounts(ids[.mount]!)
@@ -70,6 +70,9 @@ public struct ImageWriter: ~Copyable {
       for network in networks {
         try NetworkImages(id: network.id, directory: descriptor).write(network, numbers)
       }
+    }
+    if container.parts.contains(.files) {
+      try FileImages(directory: descriptor).write(container.files)
     }
     if own[.user] != nil, let mapping = container.namespaces.mapping {
       try write(

@@ -1,3 +1,4 @@
+import FileTable
 import LinkTable
 import MountTable
 import RestorePlan
@@ -14,6 +15,8 @@ public struct SavedContainer: Hashable, Sendable {
   /// `ImageWriter.write` gives them numbers of its own: `SavedNetwork.id` is not looked at. `init` gives
   /// the same ones.
   public var networks: [SavedNetwork]
+  /// The open files that a restore brings. None where `parts` has no files.
+  public var files = ClassifiedFiles()
   /// Which namespaces the container had of its own. In sets of other writers their inode numbers
   /// are not known and are 0.
   public var namespaces: ContainerNamespaces

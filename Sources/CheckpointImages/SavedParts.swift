@@ -6,9 +6,13 @@ public struct SavedParts: OptionSet, Hashable, Sendable, CustomStringConvertible
 
   public static let mounts = SavedParts(rawValue: 1)
   public static let links = SavedParts(rawValue: 2)
+  /// Open files that come from outside.
+  public static let files = SavedParts(rawValue: 4)
 
   /// The words of the command line, which the inventory has too.
-  static let words: [(part: SavedParts, word: String)] = [(.mounts, "mounts"), (.links, "links")]
+  static let words: [(part: SavedParts, word: String)] = [
+    (.mounts, "mounts"), (.links, "links"), (.files, "files"),
+  ]
 
   /// One of the words of `--only`.
   public init?(word: String) {

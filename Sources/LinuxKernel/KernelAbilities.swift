@@ -74,6 +74,11 @@ private struct KernelProbe {
       "listmount, statmount", "6.8",
       "mappings of idmapped mounts are not saved, and tables that change are noticed later", false
     ),
+    ("kcmp, pidfd_getfd", "5.6", "open files cannot be looked at and saved", false),
+    (
+      "NETLINK_SOCK_DIAG for unix sockets", "3.3",
+      "open files cannot be looked at and saved where unix sockets are among them", false
+    ),
   ]
 
   static func all() -> [KernelProbe] {
@@ -120,6 +125,19 @@ private struct KernelProbe {
       var ids = [UInt64](repeating: 0, count: 16)
       let listed = withUnsafePointer(to: request) { mooring_listmount($0, &ids, ids.count) }
       try checked(listed, "listmount", "the mounts")
+    }
+    probe {
+      let own = getpid()
+      try checked(
+        mooring_kcmp(own, own, CInt(MOORING_KCMP_FILE), 1, 1), "kcmp", "a descriptor")
+      let process = Descriptor(
+        owning: CInt(try checked(mooring_pidfd_open(own, 0), "pidfd_open", "\(own)")))
+      let copy = try checked(
+        mooring_pidfd_getfd(process.number, process.number), "pidfd_getfd", "a descriptor")
+      close(CInt(copy))
+    }
+    probe {
+      _ = try NetlinkSocket(protocol: NetlinkSocket.diagnosis).unixSockets(show: 0)
     }
     return list
   }

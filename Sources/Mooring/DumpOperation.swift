@@ -1,5 +1,6 @@
 import CMooring
 import CheckpointImages
+import FileTable
 import Glibc
 import LinkTable
 import LinuxKernel
@@ -20,10 +21,11 @@ public struct DumpOptions: Sendable {
 
   public var source: Source
   public var images: String
-  /// What is saved; of a network namespace it is the links.
+  /// What is saved; of a network namespace it is the links. Open files are looked at where asked for.
   public var parts: SavedParts = [.mounts, .links]
   public var mounts = MountOptions()
   public var links = LinkOptions()
+  public var files = FileOptions()
   /// Whether private keys of wireguard links are saved.
   public var savesWireguardKeys = false
   public var scripts = ActionScripts()
@@ -117,6 +119,13 @@ public struct DumpOperation {
         networks, options.links, chain, withKeys: options.savesWireguardKeys)
       findings += classification.findings
       saved.setNetworks(classification.networks)
+    }
+    if parts.contains(.files), case .process(let pid) = options.source {
+      let table = try mounts?.facts.mounts ?? readMountTable(of: pid)
+      let files = try OpenFiles.classify(
+        pid, table, skipped: options.mounts.skipped, options.files, chain)
+      findings += files.findings
+      saved.files = files
     }
     for finding in findings where finding.severity == .note { log.notice("\(finding)") }
     if let refusal = EngineFailure.refusal("dump", findings) { throw refusal }

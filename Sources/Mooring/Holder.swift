@@ -1,4 +1,5 @@
 import CMooring
+import FileTable
 import Glibc
 
 /// What the restored namespaces are for.
@@ -18,10 +19,22 @@ struct Holder {
   var command: HolderCommand
   /// Descriptors that keep what has no process: the network namespaces nested in the tree.
   var held: [CInt] = []
+  /// The open files that COMMAND gets.
+  var files: [File] = []
+  /// What it is told of them: `MOORING_FDS`.
+  var fileList = ""
+  var callersLimit: DescriptorLimit
+
+  struct File {
+    var descriptor: CInt
+    /// The numbers that it gets.
+    var numbers: [CInt]
+  }
 
   func run() -> Never {
     switch command {
     case .none:
+      callersLimit.putBack()
       _ = setsid()
       closeOthers()
       detachStandardStreams()
@@ -38,6 +51,7 @@ struct Holder {
         complain("restore: fork COMMAND: errno \(-child)")
         mooring_exit(125)
       }
+      callersLimit.putBack()
       closeOthers()
       wait(for: pid_t(child))
     }
@@ -45,7 +59,14 @@ struct Holder {
 
   /// 127 where there is no such COMMAND, 126 where it cannot be executed, as shells say it.
   private func execute(_ arguments: [String]) -> Never {
-    closeAll(from: 3)
+    let errors = arrangeFiles()
+    // After that: the numbers that are parked at meanwhile are the engine's matter.
+    callersLimit.putBack()
+    if fileList.isEmpty {
+      unsetenv(FilePlan.variable)
+    } else {
+      setenv(FilePlan.variable, fileList, 1)
+    }
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
@@ -57,13 +78,50 @@ struct Holder {
       failure == ENOENT
       ? "; the restored root has no such program, or not what it is linked to" : ""
     complain(
-      "restore: execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)")
+      "restore: execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)", on: errors)
     mooring_exit(failure == ENOENT ? 127 : 126)
   }
 
-  private func complain(_ text: String) {
+  private func complain(_ text: String, on errors: CInt = 2) {
     let bytes = Array((text + "\n").utf8)
-    _ = write(2, bytes, bytes.count)
+    _ = write(errors, bytes, bytes.count)
+  }
+
+  /// Puts the files where COMMAND looks for them, and closes all others but the standard streams.
+  ///
+  /// - Returns: where to complain: the standard error, or a copy that ends with COMMAND's beginning.
+  private func arrangeFiles() -> CInt {
+    let targets = Set(files.flatMap(\.numbers))
+    var errors: CInt = 2
+    if targets.contains(2) { errors = parked(2, outside: targets) }
+    let sources = files.map { parked($0.descriptor, outside: targets) }
+    for (file, source) in zip(files, sources) {
+      for number in file.numbers where dup2(source, number) < 0 {
+        let failure = String(cString: strerror(errno))
+        complain("restore: give COMMAND the descriptor \(number): \(failure)", on: errors)
+        mooring_exit(125)
+      }
+    }
+    var first: CInt = 3
+    for kept in targets.union([errors]).sorted() where kept >= 3 {
+      if kept > first { _ = mooring_close_range(UInt32(first), UInt32(kept - 1), 0) }
+      first = kept + 1
+    }
+    closeAll(from: UInt32(first))
+    return errors
+  }
+
+  /// The descriptor, or a copy of it that is none of the numbers to come.
+  private func parked(_ descriptor: CInt, outside targets: Set<CInt>) -> CInt {
+    var copy = descriptor
+    while targets.contains(copy) {
+      copy = fcntl(copy, F_DUPFD_CLOEXEC, copy + 1)
+      guard copy >= 0 else {
+        complain("restore: arrange the descriptors of COMMAND: \(String(cString: strerror(errno)))")
+        mooring_exit(125)
+      }
+    }
+    return copy
   }
 
   private func closeAll(from first: UInt32) { _ = mooring_close_range(first, UInt32.max, 0) }

@@ -11,6 +11,8 @@ struct DescriptorLimit {
   init() { getrlimit(Self.resource, &limit) }
 
   var most: UInt { UInt(limit.rlim_max) }
+  /// What holds without being raised.
+  var current: UInt { UInt(limit.rlim_cur) }
 
   /// As many as the process may.
   func raise() {

@@ -1,5 +1,6 @@
 import CMooring
 import CheckpointImages
+import FileTable
 import Glibc
 import LinkTable
 import LinuxKernel
@@ -15,6 +16,7 @@ public struct RestoreOptions: Sendable {
   public var root: String?
   public var mounts = MountOptions()
   public var links = LinkOptions()
+  public var files = FileOptions()
   /// Files of network namespaces that come from outside, by their keys.
   public var networkFiles: [String: String] = [:]
   /// What is restored; `nil` for what the images have.
@@ -56,10 +58,10 @@ public struct RestoreOperation {
   /// Reads the images and decides; changes nothing and loads no plugin.
   ///
   /// - Throws: `EngineFailure` where the images cannot be read.
-  public func plan() throws -> (mounts: RestorePlan, links: LinkPlan) {
+  public func plan() throws -> (mounts: RestorePlan, links: LinkPlan, files: FilePlan) {
     try EngineFailure.wrapping("plan") {
-      let prepared = try prepare()
-      return (prepared.plan, prepared.linkPlan)
+      let prepared = try prepare(forCommand: true)
+      return (prepared.plan, prepared.linkPlan, prepared.filePlan)
     }
   }
 
@@ -69,12 +71,16 @@ public struct RestoreOperation {
     var root: MountPath?
     var networks: NetworkRestore
     var linkPlan: LinkPlan
+    var filePlan: FilePlan
     /// Of pins, and of tools that are missing.
     var otherFindings: [Finding] = []
-    var findings: [Finding] { plan.findings + linkPlan.findings + otherFindings }
+    var findings: [Finding] {
+      plan.findings + linkPlan.findings + filePlan.findings + otherFindings
+    }
   }
 
-  func prepare() throws -> Prepared {
+  /// - Parameter forCommand: whether there is, or will be, a COMMAND that takes open files.
+  func prepare(forCommand: Bool) throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let available = try images.parts()
     let saved = try images.load(only: (options.parts ?? available).union(.mounts))
@@ -92,6 +98,8 @@ public struct RestoreOperation {
     return Prepared(
       saved: saved, plan: request.plan(), root: root, networks: networks,
       linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty),
+      filePlan: OpenFiles.plan(
+        saved.files, options.files, networks: saved.networks, forCommand: forCommand),
       otherFindings: (options.pins?.findings() ?? []) + PacketFilters.findings(saved.networks))
   }
 
@@ -111,7 +119,9 @@ public struct RestoreOperation {
   ///
   /// - Throws: `EngineFailure`; then nothing is left behind.
   public func run() throws -> CInt {
-    let prepared = try EngineFailure.wrapping("restore") { try prepare() }
+    let prepared = try EngineFailure.wrapping("restore") {
+      try prepare(forCommand: hasCommand)
+    }
     for finding in prepared.findings where finding.severity == .note {
       log.notice("\(finding)")
     }
@@ -132,6 +142,7 @@ public struct RestoreOperation {
         callersLimit: callersLimit)
       description.networkFile = prepared.networks.ownFile
       description.isPinned = options.pins != nil
+      description.fileList = prepared.filePlan.environment
       description.nestedNetworks = prepared.networks.nestedCount
       description.bringsLoopbackUp = prepared.saved.networks.isEmpty
       var worker = try WorkerProcess.start(description)
@@ -176,6 +187,7 @@ public struct RestoreOperation {
       try run(.postSetupNamespaces)
       try verify(prepared, worker.pid)
       log.info("verified; process \(worker.pid) holds the namespaces")
+      try OpenFiles.restore(prepared.filePlan, chain, log) { try worker.give($0, as: $1) }
       try run(.postRestore)
       try run(.networkUnlock)
       try chain?.finish()
@@ -209,9 +221,11 @@ public struct RestoreOperation {
     try pins.pin(pid, kinds.sorted { $0.rawValue < $1.rawValue }, nested: nested)
   }
 
-  private var staysWithProcess: Bool {
-    if case .run = options.command { true } else { options.isDetached }
+  private var hasCommand: Bool {
+    if case .run = options.command { true } else { false }
   }
+
+  private var staysWithProcess: Bool { hasCommand || options.isDetached }
 
   private func hostKeeper(
     _ host: HostLinks?, _ pid: pid_t, _ places: [NetworkPlace]
@@ -326,7 +340,7 @@ public struct RestoreOperation {
 
   private func startPlugins(_ prepared: Prepared, _ images: CInt) throws -> PluginChain? {
     guard options.plugins.folder != nil || !options.plugins.inProcess.isEmpty else {
-      if prepared.saved.pluginNames?.isEmpty ?? true,
+      if prepared.saved.pluginNames?.isEmpty ?? true, !prepared.filePlan.asksPlugins,
         !prepared.plan.kinds.contains(where: {
           if case .externalByPlugin = $0 { true } else { false }
         })
@@ -335,7 +349,7 @@ public struct RestoreOperation {
       }
       throw EngineFailure(
         .refused,
-        "restore: plugins answered for mounts of these images, and no plugin folder is given; "
+        "restore: plugins answered for parts of these images, and no plugin folder is given; "
           + "name it: -L DIR")
     }
     return try PluginChain.start(

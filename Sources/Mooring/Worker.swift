@@ -23,9 +23,12 @@ struct Worker {
   /// Whether the images say nothing of links: then the loopback is brought up.
   var bringsLoopbackUp = true
   var callersLimit: DescriptorLimit
+  /// `MOORING_FDS`; empty for none.
+  var fileList = ""
 
   func run(_ channel: borrowing Channel) -> Never {
     var nested: [CInt] = []
+    var files: [Holder.File] = []
     do {
       let mask = umask(0)
       defer { _ = umask(mask) }
@@ -38,7 +41,7 @@ struct Worker {
       try channel.send(Message(.ready))
       try build(channel)
       try channel.send(Message(.built))
-      guard try channel.receive()?.kind == .hold else { mooring_exit(1) }
+      files = try receiveFiles(channel)
       // Before the engine may go: from here on its end is not the holder's.
       if !command.diesWithEngine { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
       try channel.send(Message(.held))
@@ -49,8 +52,26 @@ struct Worker {
       try? channel.send(Message(.failed, text: "restore: \(error)"))
       mooring_exit(1)
     }
-    callersLimit.putBack()
-    Holder(command: command, held: nested).run()
+    Holder(
+      command: command, held: nested, files: files, fileList: fileList, callersLimit: callersLimit
+    ).run()
+  }
+
+  /// The open files for COMMAND, until the engine lets it begin.
+  private func receiveFiles(_ channel: borrowing Channel) throws -> [Holder.File] {
+    var files: [Holder.File] = []
+    while true {
+      guard let message = try channel.receive() else { mooring_exit(1) }
+      if message.kind == .hold { return files }
+      guard message.kind == .file, message.descriptors.count == 1 else {
+        throw EngineFailure(
+          .failed, "restore: the worker has no descriptor left for an open file; raise ulimit -n")
+      }
+      files.append(
+        Holder.File(
+          descriptor: message.descriptors[0],
+          numbers: message.text.split(separator: " ").compactMap { CInt($0) }))
+    }
   }
 
   private func dieWithEngine() throws(SystemCallFailure) {

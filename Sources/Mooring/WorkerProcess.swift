@@ -77,6 +77,12 @@ struct WorkerProcess: ~Copyable {
     }
   }
 
+  /// Hands over an open file that COMMAND gets under these numbers.
+  func give(_ file: borrowing Descriptor, as numbers: [Int32]) throws {
+    let text = numbers.map { "\($0)" }.joined(separator: " ")
+    try channel.send(Message(.file, Array(text.utf8), descriptors: [file.number]))
+  }
+
   /// The tree is verified: the worker becomes the holder.
   func hold() throws {
     try channel.send(Message(.hold))

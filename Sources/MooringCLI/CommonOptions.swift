@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointImages
+import FileTable
 import Glibc
 import LinkTable
 import Logging
@@ -102,6 +103,8 @@ struct MountMappingOptions: ParsableArguments {
           'dev[MAJOR/MINOR]:KEY'  the file system on a device
           'macvlan[IN]:LOWER'     the link IN: what it lies on is given at restore
           'net[INODE]:KEY'        a network namespace that is not the container's own
+          'file[MNTID:INODE]'     an open file (both hexadecimal), given again at restore
+          'unix[INODE]'           a unix socket (decimal), likewise
         At plan and restore:
           'mnt[KEY]:/host/path'   what stands for KEY here
           'mnt[/path]:/host/path' what the mount at /path shows here
@@ -109,6 +112,9 @@ struct MountMappingOptions: ParsableArguments {
           'veth[IN]:OUT[@BRIDGE]' the name of the other end of the veth IN here
           'macvlan[IN]:LOWER'     the link here that IN lies on
           'net[KEY]:/path'        the file of the network namespace for KEY
+          'file[MNTID:INODE]:/host/path'  the file to open for it
+          'unix[INODE]:/path'     the socket to connect to (@NAME for an abstract one); without
+                                  a path the one it was connected to
         KEY is any word. In paths, \\ooo is a byte in octal.
         """, valueName: "mapping"))
   var external: [String] = []
@@ -135,7 +141,9 @@ struct MountMappingOptions: ParsableArguments {
 
   func options(atDump: Bool) throws(OptionError) -> MountOptions {
     var options = MountOptions()
-    for text in external where try LinkOption(parsing: text) == nil {
+    for text in external {
+      if try LinkOption(parsing: text) != nil { continue }
+      if try ExternalFileOption(parsing: text) != nil { continue }
       options.external.append(try ExternalOption(parsing: text))
     }
     for text in extMountMap {
@@ -229,7 +237,8 @@ struct SubjectOptions: ParsableArguments {
 struct PartsOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Parts, separated by commas: mounts, links. Without it all that there are.",
+      "Parts, separated by commas: mounts, links, files. Without it all that there are; at dump, "
+        + "files only where asked for.",
       valueName: "parts"))
   var only: String?
 
@@ -238,7 +247,7 @@ struct PartsOption: ParsableArguments {
     var parts: SavedParts = []
     for word in only.split(separator: ",", omittingEmptySubsequences: false) {
       guard let part = SavedParts(word: String(word)) else {
-        throw OptionError("--only \(only): \"\(word)\" is not one of mounts, links")
+        throw OptionError("--only \(only): \"\(word)\" is not one of mounts, links, files")
       }
       parts.insert(part)
     }

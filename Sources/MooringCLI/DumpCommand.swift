@@ -1,5 +1,7 @@
 import ArgumentParser
+import FileTable
 import Mooring
+import RestorePlan
 
 struct DumpCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -9,7 +11,8 @@ struct DumpCommand: ParsableCommand {
       Nothing in the container is changed, and its processes go on running. Saved are the \
       mounts, the contents of its memory file systems (tmpfs, ramfs), names and mappings of its \
       namespaces, and links, addresses, routes, rules and settings of its own network \
-      namespaces; of its root, of disks and of what comes from outside no content.
+      namespaces; of its root, of disks and of what comes from outside no content. Open files are \
+      looked at with --files only.
 
       Where a mount cannot be restored, or nothing explains where it comes from, all such \
       problems are listed with what settles each, and nothing is written. A complete set takes \
@@ -21,6 +24,7 @@ struct DumpCommand: ParsableCommand {
         mooring dump -t 4711 -D images --external 'mnt[/data]:data'
         mooring dump -t 4711 -D images --external 'mnt[]:ms'
         mooring dump -t 4711 -D images -L plugins --skip-mnt /media
+        mooring dump -t 4711 -D images -L plugins --files --skip-file pipe
         mooring dump --netns blue -D images
       """)
 
@@ -38,11 +42,30 @@ struct DumpCommand: ParsableCommand {
   @Flag(help: "Save the private keys of wireguard links too, in plain text.")
   var wireguardKeys = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Save open files that come from outside, too.",
+      discussion: """
+        Devices, anonymous inodes, unix sockets whose peer is outside, files that the container's \
+        tree does not show: plugins answer for them (-L), or --external, --inherit-fd and \
+        --skip-file say what becomes of them. COMMAND of a restore gets them.
+        """))
+  var files = false
+
+  @OptionGroup var openFiles: OpenFileDumpOptions
+
   @OptionGroup var scripts: ScriptOptions
   @OptionGroup var log: LogOptions
 
   func validate() throws {
     try subject.requireOne()
+    let savesFiles = files || parts.only?.split(separator: ",").contains("files") ?? false
+    if !savesFiles && !openFiles.isEmpty {
+      throw ValidationError("--inherit-fd, --skip-file and --listening are for --files.")
+    }
+    if subject.netns != nil && savesFiles {
+      throw ValidationError("A network namespace has no open files: give -t PID.")
+    }
     if subject.netns != nil, let only = parts.only, only != "links" {
       throw ValidationError("A network namespace has links only.")
     }
@@ -57,6 +80,11 @@ struct DumpCommand: ParsableCommand {
     options.scripts = scripts.scripts
     options.savesWireguardKeys = wireguardKeys
     if let parts = try parts.parts() { options.parts = parts }
+    if files { options.parts.insert(.files) }
+    options.files = try openFiles.options(mappings.external)
+    if !options.parts.contains(.files), let option = options.files.external.first {
+      throw OptionError("--external '\(option)' is for --files")
+    }
     try DumpOperation(options, log: log.logger()).run()
   }
 }

@@ -30,8 +30,9 @@ struct MooringCommand: ParsableCommand {
       """,
     version: "1.0.0",
     subcommands: [
-      CheckCommand.self, MountsCommand.self, LinksCommand.self, DumpCommand.self, PlanCommand.self,
-      RestoreCommand.self, VerifyCommand.self, UnpinCommand.self, PluginsCommand.self,
+      CheckCommand.self, MountsCommand.self, LinksCommand.self, FilesCommand.self,
+      DumpCommand.self, PlanCommand.self, RestoreCommand.self, VerifyCommand.self,
+      UnpinCommand.self, PluginsCommand.self,
     ])
 
   static func main() {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileTable
 import LinkTable
 import Mooring
 import RestorePlan
@@ -25,13 +26,7 @@ struct RestoreSourceOptions: ParsableArguments {
       "The older spelling of --external 'veth[IN]:OUT'; may be repeated.", valueName: "in=out"))
   var vethPair: [String] = []
 
-  @Option(
-    name: .customLong("inherit-fd"),
-    help: ArgumentHelp(
-      "'fd[N]:KEY': what the open descriptor N is stands for KEY; may be repeated.",
-      valueName: "fd"))
-  var inheritFD: [String] = []
-
+  @OptionGroup var files: OpenFileOptions
   @OptionGroup var scripts: ScriptOptions
   @OptionGroup var parts: PartsOption
 
@@ -45,12 +40,8 @@ struct RestoreSourceOptions: ParsableArguments {
   private func networkFiles(_ links: LinkOptions) throws(OptionError) -> [String: String] {
     var files: [String: String] = [:]
     for case .networkForKey(let key, let path) in links.external { files[key] = path }
-    for text in inheritFD {
-      guard text.hasPrefix("fd["), let close = text.firstIndex(of: "]"),
-        let number = Int32(text.dropFirst(3).prefix { $0 != "]" }), number >= 0,
-        text[close...].hasPrefix("]:"), text[close...].count > 2
-      else { throw OptionError("--inherit-fd '\(text)': expected 'fd[N]:KEY'") }
-      files[String(text[close...].dropFirst(2))] = "/proc/self/fd/\(number)"
+    for given in try self.files.inherited() {
+      files["\(given.key)"] = "/proc/self/fd/\(given.number)"
     }
     return files
   }
@@ -60,6 +51,7 @@ struct RestoreSourceOptions: ParsableArguments {
     options.mounts = try mappings.options(atDump: false)
     options.links = try linkOptions()
     options.networkFiles = try networkFiles(options.links)
+    options.files = try files.options(mappings.external)
     options.parts = try parts.parts()
     options.scripts = scripts.scripts
     return options
@@ -91,9 +83,10 @@ struct PlanCommand: ParsableCommand {
   private struct Result: Encodable {
     var mounts: RestorePlan?
     var links: LinkPlan
+    var files: FilePlan
 
     enum Key: String, CodingKey {
-      case linkSteps, linkFindings
+      case linkSteps, linkFindings, fileSteps, fileFindings
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -101,6 +94,8 @@ struct PlanCommand: ParsableCommand {
       var container = encoder.container(keyedBy: Key.self)
       try container.encode(links.steps.map { "\($0)" }, forKey: .linkSteps)
       try container.encode(links.findings, forKey: .linkFindings)
+      try container.encode(files.steps.map { "\($0)" }, forKey: .fileSteps)
+      try container.encode(files.findings, forKey: .fileFindings)
     }
   }
 
@@ -115,24 +110,27 @@ struct PlanCommand: ParsableCommand {
     }
   }
 
-  private func plans() throws -> (mounts: RestorePlan?, links: LinkPlan) {
+  private func plans() throws -> (mounts: RestorePlan?, links: LinkPlan, files: FilePlan) {
     guard let netns else {
       let plan = try RestoreOperation(source.options(), log: log.logger()).plan()
-      return (plan.mounts, plan.links)
+      return (plan.mounts, plan.links, plan.files)
     }
     var options = LinkRestoreOptions(images: source.imagesDir, namespace: netns)
     options.links = try source.linkOptions()
-    return (nil, try LinkRestoreOperation(options, log: log.logger()).plan())
+    return (nil, try LinkRestoreOperation(options, log: log.logger()).plan(), FilePlan())
   }
 
   mutating func run() throws {
     let plan = try plans()
-    let findings = (plan.mounts?.findings ?? []) + plan.links.findings
+    let findings = (plan.mounts?.findings ?? []) + plan.links.findings + plan.files.findings
     if json {
-      try Report.json(Result(mounts: plan.mounts, links: plan.links))
+      try Report.json(Result(mounts: plan.mounts, links: plan.links, files: plan.files))
     } else {
       // Links come first: the namespaces are there, and the mounts are not needed for them.
-      let steps = plan.links.steps.map { "\($0)" } + (plan.mounts?.steps ?? []).map { "\($0)" }
+      // Files come last, for COMMAND.
+      let steps =
+        plan.links.steps.map { "\($0)" } + (plan.mounts?.steps ?? []).map { "\($0)" }
+        + plan.files.steps.map { "\($0)" }
       Report.lines(steps.enumerated().map { "\($0 + 1). \($1)" })
       for finding in findings where finding.severity == .note {
         Report.complain("note: \(finding)")

@@ -81,8 +81,12 @@ final class HostProcess {
   /// - Throws: `PluginFailure`: a plugin said no, or the host is gone, and then it has been reaped.
   func ask(_ question: PluginMessage) throws -> PluginMessage {
     if let end { throw end }
-    // Where the host has ended, waiting for the answer finds out why.
-    try? question.send(over: socket.number)
+    do {
+      try question.send(over: socket.number)
+    } catch {
+      // Where the host has ended, waiting for the answer finds out why.
+      guard error.errno == .brokenPipe || error.errno == .connectionReset else { throw error }
+    }
     return try nextAnswer()
   }
 

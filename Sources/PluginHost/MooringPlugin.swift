@@ -35,6 +35,13 @@ public enum ExternalMountSource: ~Copyable, Sendable {
   case mount(Descriptor)
 }
 
+/// What a plugin has made of an open file at restore.
+public enum RestoredFile: ~Copyable, Sendable {
+  case opened(Descriptor)
+  /// It wants to be asked again, when other files have been restored.
+  case notYet(plugin: String)
+}
+
 /// A plugin written in Swift, which runs in the process of the engine.
 ///
 /// Each function answers one question; the defaults answer "not mine". What a function throws fails
@@ -77,7 +84,7 @@ public protocol MooringPlugin: Sendable {
   func dumpFile(_ descriptor: CInt, id: UInt32) throws -> PluginAnswer
 
   /// Opens the file that was dumped under `id`; `nil` for "not mine".
-  func restoreFile(_ id: UInt32) throws -> Descriptor?
+  func restoreFile(_ id: UInt32) throws -> RestoredFile?
 
   /// Asked for a unix socket whose peer is outside the container.
   func dumpUnixSocket(_ descriptor: CInt, inode: UInt32) throws -> PluginAnswer
@@ -105,7 +112,7 @@ extension MooringPlugin {
 
   public func dumpFile(_ descriptor: CInt, id: UInt32) throws -> PluginAnswer { .notMine }
 
-  public func restoreFile(_ id: UInt32) throws -> Descriptor? { nil }
+  public func restoreFile(_ id: UInt32) throws -> RestoredFile? { nil }
 
   public func dumpUnixSocket(_ descriptor: CInt, inode: UInt32) throws -> PluginAnswer { .notMine }
 

@@ -45,36 +45,21 @@ extension PluginChain {
     ) { try $0.dumpUnixSocket(descriptor, inode: inode) }
   }
 
-  /// Opens a file that a plugin dumped under `id` (RESTORE_EXT_FILE).
-  ///
-  /// A plugin that wants to be asked again is asked until it answers, every 10 ms, for as long as one
-  /// call may take. Where what it waits for is another file of the same caller, use
-  /// `restoreFileIfReady`.
+  /// Opens a file that a plugin dumped under `id` (RESTORE_EXT_FILE). A plugin may want to be asked
+  /// again, when other files have been restored.
   ///
   /// - Throws: `PluginFailure`, also where no plugin answers.
-  public func restoreFile(_ id: UInt32) throws -> Descriptor {
-    for _ in 0..<max(1, timeout) * 100 {
-      if let descriptor = try restoreFileIfReady(id) { return descriptor }
-      usleep(10_000)
-    }
-    throw PluginFailure(
-      operation: operation, subject: "file \(id)",
-      reason: "a plugin asked to be asked again for \(timeout) seconds")
-  }
-
-  /// Opens a file that a plugin dumped under `id`; `nil` where the plugin wants to be asked again,
-  /// when other files have been restored.
-  public func restoreFileIfReady(_ id: UInt32) throws -> Descriptor? {
+  public func restoreFile(_ id: UInt32) throws -> RestoredFile {
     for plugin in inProcess {
-      if let descriptor = try calling(
+      if let file = try calling(
         plugin, "\(PluginHook.restoreFile)", "for file \(id)", { try plugin.restoreFile(id) })
       {
-        return descriptor
+        return file
       }
     }
     let answer = try asked(PluginMessage(.restoreFile, [bytes(id)]), "file \(id)")
-    if answer.text(1) == "again" { return nil }
-    return try descriptor(of: answer, "file \(id)")
+    if answer.text(1) == "again" { return .notYet(plugin: answer.text(0)) }
+    return .opened(try descriptor(of: answer, "file \(id)"))
   }
 
   /// Makes a unix socket that a plugin dumped under `inode` (RESTORE_UNIX_SK).

@@ -12,7 +12,6 @@ import MountTable
 /// Not for use from several threads.
 public final class PluginChain {
   let operation: String
-  let timeout: Int
   private let stage: PluginStage
   private let log: Logger
   let inProcess: [any MooringPlugin]
@@ -56,7 +55,7 @@ public final class PluginChain {
     let host = try settings.map {
       try HostProcess.start($0, images: imageDirectory, timeout: timeout, log: log)
     }
-    let chain = PluginChain(stage, host, inProcess, timeout, log)
+    let chain = PluginChain(stage, host, inProcess, log)
     do {
       try chain.begin()
     } catch {
@@ -68,14 +67,12 @@ public final class PluginChain {
   }
 
   private init(
-    _ stage: PluginStage, _ host: HostProcess?, _ inProcess: [any MooringPlugin], _ timeout: Int,
-    _ log: Logger
+    _ stage: PluginStage, _ host: HostProcess?, _ inProcess: [any MooringPlugin], _ log: Logger
   ) {
     self.stage = stage
     self.operation = stage.name
     self.host = host
     self.inProcess = inProcess
-    self.timeout = timeout
     self.log = log
   }
 

@@ -35,6 +35,20 @@ long mooring_fork(void);
 long mooring_unshare(int flags);
 long mooring_setns(int fd, int type);
 long mooring_pidfd_open(pid_t pid, unsigned flags);
+/* A descriptor of another process, duplicated (pidfd_getfd, Linux 5.6), with FD_CLOEXEC. */
+long mooring_pidfd_getfd(int pidfd, int fd);
+/* Compares what two processes have (kcmp, Linux 3.5): 0 the same, 1 less, 2 greater, 3 neither. */
+enum { MOORING_KCMP_FILE = 0, MOORING_KCMP_FILES = 2 };
+long mooring_kcmp(pid_t one, pid_t other, int type, unsigned long index, unsigned long other_index);
+/* statx of what a name leads to, by what is known without asking a server (AT_STATX_DONT_SYNC). */
+struct mooring_file_facts {
+	uint32_t mode;
+	uint32_t device_major, device_minor;
+	uint32_t special_major, special_minor;
+	uint64_t inode;
+	uint64_t mount;
+};
+long mooring_file_facts(int dirfd, const char *name, struct mooring_file_facts *facts);
 long mooring_close_range(unsigned first, unsigned last, unsigned flags);
 long mooring_prctl(int option, unsigned long argument);
 /* setresgid, setgroups (none) and setresuid to one ID */

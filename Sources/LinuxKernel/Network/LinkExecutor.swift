@@ -119,7 +119,7 @@ public struct LinkExecutor: ~Copyable {
     switch step.action {
     case .makeTunnel(let device): try place.make(device)
     case .configureWireguard(let attributes):
-      let socket = try place.genericSocket()
+      let socket = try place.socket(protocol: NetlinkSocket.generic)
       guard let family = try socket.family(Wireguard.kind) else {
         throw SystemCallFailure(
           "netlink: get", on: "the family wireguard", .noSuchFileOrDirectory,

@@ -170,30 +170,56 @@ public final class NetlinkSocket {
     _ = try ask(family, command, attributes, flags: Constant.acknowledge, subject)
   }
 
-  /// `struct genlmsghdr` and attributes, there and back, until the end of a dump or an acknowledgement.
+  /// `struct genlmsghdr` and attributes, there and back.
   private func ask(
     _ family: UInt16, _ command: UInt8, _ attributes: NetlinkAttributes, flags: UInt16,
     _ subject: String
   ) throws(SystemCallFailure) -> [NetlinkAttributes] {
+    let payloads = try exchange(
+      family, [command, 1, 0, 0] + attributes.encoded, flags: flags, subject)
+    var answers: [NetlinkAttributes] = []
+    for payload in payloads {
+      guard let answer = try? NetlinkAttributes(payload.dropFirst(4)) else {
+        throw SystemCallFailure("netlink: read", on: subject, .badMessage)
+      }
+      answers.append(answer)
+    }
+    return answers
+  }
+
+  /// Sends a message and receives until the end of a dump or an acknowledgement.
+  private func exchange(
+    _ type: UInt16, _ payload: [UInt8], flags: UInt16, _ subject: String
+  ) throws(SystemCallFailure) -> [ArraySlice<UInt8>] {
     let number = nextSequence()
-    let payload = [command, 1, 0, 0] + attributes.encoded
     try send(
-      UInt32(16 + payload.count).nativeBytes + family.nativeBytes
+      UInt32(16 + payload.count).nativeBytes + type.nativeBytes
         + (flags | Constant.request).nativeBytes + number.nativeBytes + UInt32(0).nativeBytes
         + payload, subject)
-    var answers: [NetlinkAttributes] = []
+    var answers: [ArraySlice<UInt8>] = []
     while true {
       for message in try receive(subject) where message.sequence == number {
         if message.type == Constant.done || message.type == Constant.errorMessage {
-          if let failure = message.failure(subject, "netlink: \(command)") { throw failure }
+          if let failure = message.failure(subject, "netlink: ask") { throw failure }
           return answers
         }
-        guard let answer = try? NetlinkAttributes(message.payload.dropFirst(4)) else {
-          throw SystemCallFailure("netlink: read", on: subject, .badMessage)
-        }
-        answers.append(answer)
+        answers.append(message.payload)
       }
     }
+  }
+
+  // MARK: Sockets (`linux/sock_diag.h`)
+
+  /// `NETLINK_SOCK_DIAG`.
+  static let diagnosis: CInt = 4
+
+  /// The unix sockets of the network namespace: `struct unix_diag_msg` and attributes each.
+  func unixSockets(show: UInt32) throws(SystemCallFailure) -> [ArraySlice<UInt8>] {
+    let byFamily: UInt16 = 20  // SOCK_DIAG_BY_FAMILY
+    let request =
+      [UInt8(AF_UNIX), 0, 0, 0] + UInt32.max.nativeBytes + UInt32(0).nativeBytes
+      + show.nativeBytes + UInt64(0).nativeBytes
+    return try exchange(byFamily, request, flags: Constant.dump, "the unix sockets")
   }
 
   /// Whether the calling process's network namespace has tables of nftables

@@ -7,7 +7,7 @@ import SystemPackage
 struct NetworkAgent {
   enum Request: UInt8 {
     case readSettings = 1
-    case read, write, makeTunnel, listFilters, run, openGeneric
+    case read, write, makeTunnel, listFilters, run, openSocket
   }
 
   private let socket: CInt
@@ -69,9 +69,9 @@ struct NetworkAgent {
       guard let end = bytes.firstIndex(of: 0) else { return answer(-EINVAL) }
       answer(write(Array(bytes[(end + 1)...]), to: Array(bytes[..<end])))
     case .makeTunnel: answer(makeTunnel(bytes))
-    case .openGeneric:
+    case .openSocket:
       do {
-        let opened = try NetlinkSocket(protocol: NetlinkSocket.generic)
+        let opened = try NetlinkSocket(protocol: CInt(bytes.first ?? 0))
         try PacketSocket.send(Int32(0).nativeBytes, [opened.descriptor], over: socket)
       } catch {
         answer(-error.errno.rawValue)

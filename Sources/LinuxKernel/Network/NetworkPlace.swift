@@ -135,14 +135,16 @@ public final class NetworkPlace {
     }
   }
 
-  /// A socket of generic netlink.
-  func genericSocket() throws(SystemCallFailure) -> NetlinkSocket {
-    try PacketSocket.send([NetworkAgent.Request.openGeneric.rawValue], over: agent.number)
-    let answer = try Self.answer(agent.number, "socket", "NETLINK_GENERIC")
+  /// A netlink socket of another protocol than rtnetlink's: `NetlinkSocket.generic`, `.diagnosis`.
+  func socket(protocol family: CInt) throws(SystemCallFailure) -> NetlinkSocket {
+    try PacketSocket.send(
+      [NetworkAgent.Request.openSocket.rawValue, UInt8(truncatingIfNeeded: family)],
+      over: agent.number)
+    let answer = try Self.answer(agent.number, "socket", "AF_NETLINK, protocol \(family)")
     guard let descriptor = answer.descriptors.first else {
-      throw SystemCallFailure("socket", on: "NETLINK_GENERIC", .badFileDescriptor)
+      throw SystemCallFailure("socket", on: "AF_NETLINK", .badFileDescriptor)
     }
-    return try NetlinkSocket(owning: descriptor, protocol: NetlinkSocket.generic)
+    return try NetlinkSocket(owning: descriptor, protocol: family)
   }
 
   /// Makes a tun or tap device (`TUNSETIFF`, `tun.rst` of the kernel's documentation).

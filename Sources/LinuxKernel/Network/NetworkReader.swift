@@ -114,7 +114,7 @@ public enum NetworkReader {
     _ table: inout NetworkTable, _ place: NetworkPlace, _ withKeys: Bool
   ) throws(SystemCallFailure) {
     guard table.links.contains(where: { $0.kind == Wireguard.kind }) else { return }
-    let socket = try place.genericSocket()
+    let socket = try place.socket(protocol: NetlinkSocket.generic)
     guard let family = try socket.family(Wireguard.kind) else { return }
     for (place, link) in table.links.enumerated() where link.kind == Wireguard.kind {
       let answers = try socket.dumpGeneric(

@@ -15,6 +15,12 @@ struct ProcessFolder: ~Copyable {
     try self.init(path: "/proc/\(pid)", name: "process \(pid)", pid: pid)
   }
 
+  /// A thread of another process.
+  init(thread: Int32, of pid: Int32) throws(ReadFailure) {
+    try self.init(
+      path: "/proc/\(pid)/task/\(thread)", name: "thread \(thread) of process \(pid)", pid: pid)
+  }
+
   /// The calling thread.
   static func own() throws(ReadFailure) -> ProcessFolder {
     try ProcessFolder(path: "/proc/thread-self", name: "this thread", pid: nil)
@@ -49,6 +55,9 @@ struct ProcessFolder: ~Copyable {
       throw .system(error)
     }
   }
+
+  /// The folder's descriptor, valid as long as this value lives.
+  var number: CInt { folder.number }
 
   func open(_ file: String, flags: CInt = O_RDONLY) throws(ReadFailure) -> Descriptor {
     do {

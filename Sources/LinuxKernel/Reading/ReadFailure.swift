@@ -1,4 +1,5 @@
 import MountTable
+import SystemPackage
 
 /// Why the mounts or the namespaces of a process could not be read.
 public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -15,6 +16,10 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
   case tableIsStale(String)
   /// A visit of the container's mounts failed.
   case visitFailed(String)
+  /// A descriptor was another file's when it was looked at again.
+  case filesChanged(String)
+  /// `kcmp` does not say which descriptors share an open file.
+  case cannotCompare(CInt)
   case system(SystemCallFailure)
 
   public var description: String {
@@ -35,6 +40,11 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case .tableIsStale(let what):
       "the mount namespace changed after its table was read: \(what); freeze the container and try again"
     case .visitFailed(let what): what
+    case .filesChanged(let subject):
+      "the open files of \(subject) changed while they were being read; freeze the container and try again"
+    case .cannotCompare(let number):
+      "kcmp on open files: \(Errno(rawValue: number).symbol) (\(Errno(rawValue: number).text)); "
+        + "it takes a kernel with CONFIG_KCMP, and the right to trace the container's processes"
     case .system(let failure): "\(failure)"
     }
   }

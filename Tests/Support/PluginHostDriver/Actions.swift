@@ -36,10 +36,15 @@ extension Driver {
     case "dump-socket":
       let file = try Descriptor.open("/etc/group", flags: O_RDONLY)
       return try chain.dumpUnixSocket(file.number, inode: number(1)) ?? "nobody"
-    case "restore-file": return text(of: try chain.restoreFile(number(1)))
+    case "restore-file":
+      while true {
+        if case .opened(let file) = try chain.restoreFile(number(1)) { return text(of: file) }
+      }
     case "try-file":
-      guard let file = try chain.restoreFileIfReady(number(1)) else { return "again" }
-      return text(of: file)
+      switch try chain.restoreFile(number(1)) {
+      case .notYet: return "again"
+      case .opened(let file): return text(of: file)
+      }
     case "restore-socket": return text(of: try chain.restoreUnixSocket(inode: number(1)))
     case "inventory": return chain.inventoryPlugins.joined(separator: " ")
     case "finish":

@@ -1,0 +1,210 @@
+import MountTable
+import RestorePlan
+
+/// How a restore comes by an open file.
+public enum FileClass: Hashable, Sendable, CustomStringConvertible {
+  /// The restored tree has it: whoever needs it opens it again.
+  case inTree
+  /// It lives and ends with processes.
+  case processState
+  /// The user gives it.
+  case externalByKey(KernelString)
+  case externalByPlugin(String)
+  case skipped
+  /// Nothing explains it.
+  case unsupported
+
+  public var description: String {
+    switch self {
+    case .inTree: "in the tree"
+    case .processState: "left to a process restorer"
+    case .externalByKey(let key): "external \(key)"
+    case .externalByPlugin(let name): "external by plugin \(name)"
+    case .skipped: "skipped"
+    case .unsupported: "unsupported"
+    }
+  }
+
+  /// Whether a restore brings it.
+  public var isExternal: Bool {
+    switch self {
+    case .externalByKey, .externalByPlugin: true
+    default: false
+    }
+  }
+}
+
+/// Open files with what becomes of each.
+public struct ClassifiedFiles: Hashable, Sendable {
+  public var table: FileTable
+  /// As many as `table.files`, in their order.
+  public var classes: [FileClass]
+  public var findings: [Finding]
+
+  public init(table: FileTable = .init(), classes: [FileClass] = [], findings: [Finding] = []) {
+    self.table = table
+    self.classes = classes
+    self.findings = findings
+  }
+
+  /// Those that a restore brings, with the holders of any.
+  public var external: ClassifiedFiles {
+    let places = classes.indices.filter { classes[$0].isExternal }
+    return ClassifiedFiles(
+      table: FileTable(holders: table.holders, files: places.map { table.files[$0] }),
+      classes: places.map { classes[$0] })
+  }
+}
+
+/// Decides of each open file how a restore comes by it. All problems are collected.
+public struct FileClassifier {
+  public var options: FileOptions
+  /// The name of the plugin that answers; `nil` where none does.
+  private let askPlugin: (OpenFile) throws -> String?
+
+  public init(options: FileOptions, askPlugin: @escaping (OpenFile) throws -> String?) {
+    self.options = options
+    self.askPlugin = askPlugin
+  }
+
+  /// - Throws: what `askPlugin` throws.
+  public func classify(_ table: FileTable) throws -> ClassifiedFiles {
+    let tree = TreeSockets(table)
+    let keys = keysOfFiles(table)
+    var result = ClassifiedFiles(table: table, findings: keys.findings + unmatched(table))
+    for (place, file) in table.files.enumerated() {
+      if options.skipped.contains(where: { $0.matches(file, table) }) {
+        result.classes.append(.skipped)
+      } else if let key = keys.keys[place] {
+        result.classes.append(.externalByKey(key))
+      } else if let known = withoutHelp(file, tree) {
+        result.classes.append(known)
+      } else if let plugin = try askPlugin(file) {
+        result.classes.append(.externalByPlugin(plugin))
+      } else {
+        result.classes.append(.unsupported)
+        result.findings.append(problem(file, table))
+      }
+    }
+    return result
+  }
+
+  /// The class of a file that needs nobody from outside.
+  private func withoutHelp(_ file: OpenFile, _ tree: TreeSockets) -> FileClass? {
+    if file.kind.isFoundByPath || file.device?.major == 1 && file.kind == .characterDevice {
+      if file.isReachable { return .inTree }
+      // /dev/null and its like are the same everywhere.
+      return file.kind == .characterDevice ? .processState : nil
+    }
+    switch file.kind {
+    case .pipe: return file.isHalfOutside ? nil : .processState
+    case .unixSocket: return tree.isTiedOutside(file, options) ? nil : .processState
+    default: return file.kind.isMadeWithProcesses ? .processState : nil
+    }
+  }
+
+  /// The key that a mapping gives to a file, by its place; and the mappings that give none.
+  private func keysOfFiles(
+    _ table: FileTable
+  ) -> (keys: [Int: KernelString], findings: [Finding]) {
+    var keys: [Int: KernelString] = [:]
+    var findings: [Finding] = []
+    var placesOfKey: [KernelString: [Int]] = [:]
+    var placeOfNumber: [Int32: Int] = [:]
+    for (place, file) in table.files.enumerated() {
+      placesOfKey[file.key, default: []].append(place)
+      for descriptor in file.descriptors where descriptor.holder == 0 {
+        placeOfNumber[descriptor.number] = place
+      }
+    }
+    for option in options.external {
+      guard let places = placesOfKey[option.key] else {
+        findings.append(
+          Finding("--external '\(option)': the container has no such file open", cures: [look]))
+        continue
+      }
+      for place in places { keys[place] = option.key }
+    }
+    for option in options.inherited {
+      if let places = placesOfKey[option.key] {
+        for place in places { keys[place] = option.key }
+      } else if let place = placeOfNumber[option.number] {
+        keys[place] = option.key
+      } else {
+        findings.append(
+          Finding(
+            "--inherit-fd '\(option)': the first process has no descriptor \(option.number), and no "
+              + "file is called \(option.key)", cures: [look]))
+      }
+    }
+    return (keys, findings)
+  }
+
+  private func unmatched(_ table: FileTable) -> [Finding] {
+    options.skipped.compactMap { skipped in
+      // A kind may be named for containers that have none just now.
+      if case .kind = skipped { return nil }
+      if table.files.contains(where: { skipped.matches($0, table) }) { return nil }
+      return Finding("--skip-file \(skipped): there is no such descriptor", cures: [look])
+    }
+  }
+
+  private var look: String { "'mooring files' shows which there are" }
+
+  private func problem(_ file: OpenFile, _ table: FileTable) -> Finding {
+    let place = file.descriptors.first.map { table.spelling($0) } ?? "?"
+    return Finding(
+      "descriptor \(place) (\(file.kind.word) \(file.name)): \(reason(file)), and no mapping or "
+        + "plugin explains it",
+      cures: [
+        "give it at restore: --external '\(file.key)'",
+        "give a plugin that answers for it: -L DIR", "leave it out: --skip-file \(place)",
+      ])
+  }
+
+  private func reason(_ file: OpenFile) -> String {
+    switch file.kind {
+    case .characterDevice, .blockDevice:
+      return "a device file's state is known to its driver alone"
+    case .pipe: return "its other end is outside"
+    case .unixSocket:
+      guard let socket = file.socket, !socket.isListening else { return "its clients are outside" }
+      return "its peer is outside"
+        + (socket.peerName.isEmpty ? "" : " (\(socketAddress(socket.peerName)))")
+    case .regular, .directory, .fifo, .symbolicLink:
+      return "the container's tree does not show it"
+    case .namespace: return "it is a namespace of somebody outside"
+    default: return "nobody else can make it"
+    }
+  }
+}
+
+/// The unix sockets that the tree has, to tell who is inside.
+private struct TreeSockets {
+  private var inodes: Set<UInt32> = []
+  /// Those that wait at a listener of the tree.
+  private var waiting: Set<UInt32> = []
+
+  init(_ table: FileTable) {
+    for file in table.files {
+      guard let socket = file.socket else { continue }
+      inodes.insert(UInt32(truncatingIfNeeded: file.inode))
+      waiting.formUnion(socket.waitingClients)
+    }
+  }
+
+  func isTiedOutside(_ file: OpenFile, _ options: FileOptions) -> Bool {
+    guard let socket = file.socket else { return false }
+    if socket.isListening { return options.includesListening }
+    return switch socket.peer {
+    case .none: false
+    case .unknown: !waiting.contains(UInt32(truncatingIfNeeded: file.inode))
+    case .socket(let peer): !inodes.contains(peer)
+    }
+  }
+}
+
+/// An address of a unix socket for people: a path, or `@` and an abstract name.
+public func socketAddress(_ name: [UInt8]) -> String {
+  name.first == 0 ? "@\(KernelString(Array(name.dropFirst())))" : "\(KernelString(name))"
+}

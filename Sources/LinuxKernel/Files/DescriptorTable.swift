@@ -1,0 +1,169 @@
+import CMooring
+import FileTable
+import Glibc
+import MountTable
+
+/// The descriptors of a process, or of a thread that has a table of its own.
+final class DescriptorTable {
+  let holder: FileHolder
+  private let folder: ProcessFolder
+  private let pidfd: Descriptor
+
+  /// - Throws: `ReadFailure`.
+  init(process pid: Int32) throws(ReadFailure) {
+    folder = try ProcessFolder(pid)
+    pidfd = try Self.handle(pid, flags: 0, folder)
+    holder = FileHolder(pid: pid, innerPID: try Self.innerID(folder, pid))
+  }
+
+  /// - Throws: `ReadFailure`; before Linux 6.9 threads cannot be named.
+  init(thread: Int32, of pid: Int32) throws(ReadFailure) {
+    folder = try ProcessFolder(thread: thread, of: pid)
+    // PIDFD_THREAD
+    pidfd = try Self.handle(thread, flags: UInt32(O_EXCL), folder)
+    holder = FileHolder(pid: thread, innerPID: try Self.innerID(folder, thread))
+  }
+
+  private static func handle(
+    _ pid: Int32, flags: UInt32, _ folder: borrowing ProcessFolder
+  ) throws(ReadFailure) -> Descriptor {
+    do throws(SystemCallFailure) {
+      return Descriptor(
+        owning: CInt(try checked(mooring_pidfd_open(pid, flags), "pidfd_open", "\(pid)")))
+    } catch {
+      throw folder.failure(error)
+    }
+  }
+
+  /// The last number of `NSpid` in `/proc/PID/status`.
+  private static func innerID(
+    _ folder: borrowing ProcessFolder, _ pid: Int32
+  ) throws(ReadFailure) -> Int32 {
+    let status = String(decoding: try folder.contents("status"), as: UTF8.self)
+    for line in status.split(separator: "\n") where line.hasPrefix("NSpid:") {
+      return line.split(separator: "\t").last.flatMap { Int32($0) } ?? pid
+    }
+    return pid
+  }
+
+  /// The numbers of its descriptors, in their order.
+  func numbers() throws(ReadFailure) -> [Int32] {
+    let opened = try folder.open("fd", flags: O_RDONLY | O_DIRECTORY)
+    guard let stream = fdopendir(opened.release()) else { return [] }
+    defer { closedir(stream) }
+    var numbers: [Int32] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if let number = Int32(name) { numbers.append(number) }
+    }
+    return numbers.sorted()
+  }
+
+  /// What the kernel says of one descriptor; `nil` where it has been closed meanwhile.
+  func facts(of number: Int32) throws(ReadFailure) -> DescriptorFacts? {
+    var facts = DescriptorFacts()
+    guard let link = link(number) else { return nil }
+    facts.link = link
+    let status = "fd/\(number)".withCString {
+      mooring_file_facts(folder.number, $0, &facts.status)
+    }
+    if status == -Int(ENOENT) { return nil }
+    do throws(SystemCallFailure) {
+      try checked(status, "statx", "descriptor \(number) of \(folder.name)")
+    } catch {
+      throw folder.failure(error)
+    }
+    guard let lines = try? folder.contents("fdinfo/\(number)") else { return nil }
+    for line in lines.split(separator: 0x0A) {
+      let words = String(decoding: line, as: UTF8.self).split(separator: ":")
+      guard words.count == 2 else { continue }
+      let value = words[1].drop { $0 == "\t" || $0 == " " }
+      if words[0] == "flags", let flags = UInt32(value, radix: 8) { facts.flags = flags }
+      if words[0] == "mnt_id", let id = UInt32(value) { facts.mount = MountID(id) }
+    }
+    return facts
+  }
+
+  private func link(_ number: Int32) -> KernelString? {
+    var target = [UInt8](repeating: 0, count: Int(PATH_MAX) + 32)
+    let length = target.withUnsafeMutableBytes {
+      readlinkat(folder.number, "fd/\(number)", $0.baseAddress!, $0.count)
+    }
+    return length < 0 ? nil : KernelString(Array(target[..<length]))
+  }
+
+  /// A duplicate of a descriptor (`pidfd_getfd`).
+  func duplicate(_ number: Int32) throws(ReadFailure) -> Descriptor {
+    do throws(SystemCallFailure) {
+      return Descriptor(
+        owning: CInt(
+          try checked(
+            mooring_pidfd_getfd(pidfd.number, number), "pidfd_getfd",
+            "descriptor \(number) of \(folder.name)")))
+    } catch {
+      throw error.errno == .badFileDescriptor ? .filesChanged(folder.name) : folder.failure(error)
+    }
+  }
+
+  /// Its threads that have a table of their own (`unshare(CLONE_FILES)`).
+  func threadsApart() throws(ReadFailure) -> [Int32] {
+    guard let opened = try? folder.open("task", flags: O_RDONLY | O_DIRECTORY),
+      let stream = fdopendir(opened.release())
+    else { return [] }
+    defer { closedir(stream) }
+    var threads: [Int32] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      guard let thread = Int32(name), thread != holder.pid else { continue }
+      if mooring_kcmp(holder.pid, thread, CInt(MOORING_KCMP_FILES), 0, 0) > 0 {
+        threads.append(thread)
+      }
+    }
+    return threads
+  }
+
+  /// The numbers of its namespaces.
+  func namespaces() -> [UInt32] {
+    ["net", "mnt", "pid", "uts", "ipc", "user", "cgroup", "time", "pid_for_children"]
+      .compactMap { folder.namespaceNumber($0) }
+  }
+
+  /// Its root directory.
+  func root() throws(ReadFailure) -> Descriptor {
+    try folder.open("root", flags: CInt(MOORING_O_PATH) | O_DIRECTORY)
+  }
+}
+
+/// What `statx`, the link and `/proc/PID/fdinfo/N` say of a descriptor.
+struct DescriptorFacts {
+  var link: KernelString = ""
+  var status = mooring_file_facts()
+  var flags: UInt32 = 0
+  var mount = MountID(0)
+
+  /// Whether two may be the same open file: only then the kernel is asked.
+  struct Likeness: Hashable {
+    var device: DeviceNumber
+    var inode: UInt64
+    var link: KernelString
+  }
+
+  var likeness: Likeness {
+    Likeness(
+      device: DeviceNumber(major: status.device_major, minor: status.device_minor),
+      inode: status.inode, link: link)
+  }
+
+  /// `S_IFMT` of the mode.
+  var type: mode_t { mode_t(truncatingIfNeeded: status.mode) & S_IFMT }
+
+  /// Of a device file: the device that it is for.
+  var special: DeviceNumber? {
+    guard [S_IFCHR, S_IFBLK].contains(type) else { return nil }
+    return DeviceNumber(major: status.special_major, minor: status.special_minor)
+  }
+}
