@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,11 +17,12 @@
 #include <unistd.h>
 
 static const char usage_text[] =
-	"usage: hold-files [--userns] ROOT READYFILE [FILE...] [child [FILE...]]...\n"
+	"usage: hold-files [--userns] ROOT READYFILE [FILE...] [child|thread [FILE...]]... [sharer]...\n"
 	"\n"
 	"Starts a container in ROOT (with a proc at /proc, a tmpfs at /tmp, and namespaces of its own for\n"
 	"mounts, processes, the network and the host name) whose first process and children hold the files of\n"
-	"their lists and no others; at 0 to 2 it is /dev/null. Its PID is in READYFILE when all are open.\n"
+	"their lists and no others; at 0 to 2 it is /dev/null. Its PID is in READYFILE when all are open. A\n"
+	"thread of the first process has descriptors of its own; a sharer is a child that has the first's.\n"
 	"A FILE is NUMBER=KIND[:ARGUMENT][,WORD]...:\n"
 	"\n"
 	"  of the caller:    inherit:N outside:PATH\n"
@@ -31,8 +33,8 @@ static const char usage_text[] =
 	"                    signalfd inotify pidfd memfd[:NAME] inet unix\n"
 	"  the same one:     dup:N (of the process's own; of a child: the first process's)\n"
 	"\n"
-	"WORDs: rdonly wronly rdwr append nonblock create directory path noatime cloexec stream dgram\n"
-	"seqpacket bind=ADDRESS backlog=N, and send=N: so many numbers are sent to a counting-server.\n"
+	"WORDs: rdonly wronly rdwr append nonblock create directory path noatime nofollow cloexec stream\n"
+	"dgram seqpacket bind=ADDRESS backlog=N, and send=N: so many numbers are sent to a counting-server.\n"
 	"An ADDRESS is a path, or @NAME.\n";
 
 /* Gives a process its files at their numbers, and takes everything else but kept away. */
@@ -70,33 +72,57 @@ static void arrange(struct list *list, int process, int kept, int null)
 	syscall(SYS_close_range, kept + 1, ~0U, 0);
 }
 
-/* Returns when the child has its files. */
-static void start_child(struct list *list, int process, int null, int container_ready)
+/* A child or a thread: whose files it takes, and where it says that it has them. */
+struct member {
+	struct list *list;
+	int process, null, ready;
+};
+
+static void *live(void *data)
 {
+	struct member member = *(struct member *)data;
+	int kept;
+
+	if (member.list->is_thread[member.process] && unshare(CLONE_FILES))
+		die("unshare(CLONE_FILES)");
+	kept = fcntl(member.ready, F_DUPFD, FIRST_STAGE);
+	open_held(member.list, INSIDE, member.process);
+	arrange(member.list, member.process, kept, member.null);
+	if (write(kept, "", 1) != 1)
+		_exit(1);
+	close(kept);
+	for (;;)
+		pause();
+}
+
+/* Returns when the child or thread has its files. */
+static void start_member(struct list *list, int process, int null)
+{
+	struct member member = { list, process, null, -1 };
+	pthread_t thread;
 	int ready[2];
 	char byte;
 	pid_t pid;
 
 	if (pipe(ready))
 		die("pipe");
-	pid = fork();
-	if (pid < 0)
-		die("fork");
-	if (pid == 0) {
-		int kept = fcntl(ready[1], F_DUPFD, FIRST_STAGE);
-
-		close(container_ready);
-		open_held(list, INSIDE, process);
-		arrange(list, process, kept, null);
-		if (write(kept, "", 1) != 1)
-			_exit(1);
-		close(kept);
-		for (;;)
-			pause();
+	member.ready = ready[1];
+	if (list->is_thread[process]) {
+		if (pthread_create(&thread, NULL, live, &member))
+			die("start a thread");
+	} else {
+		pid = fork();
+		if (pid < 0)
+			die("fork");
+		if (pid == 0)
+			live(&member);
+		close(ready[1]);
 	}
-	close(ready[1]);
 	if (read(ready[0], &byte, 1) != 1)
 		exit(1);
+	/* Until then a thread needs it: it is in this table only. */
+	if (list->is_thread[process])
+		close(ready[1]);
 	while (read(ready[0], &byte, 1) > 0)
 		;
 	close(ready[0]);
@@ -121,8 +147,12 @@ static int build(void *data, int ready)
 	mount_tmpfs("/tmp", "size=4m");
 	open_held(list, INSIDE, 0);
 	for (int i = 1; i < list->processes; i++)
-		start_child(list, i, null, kept);
+		start_member(list, i, null);
 	arrange(list, 0, kept, null);
+	for (int i = 0; i < list->sharers; i++)
+		if (!syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0))
+			for (;;)
+				pause();
 	return kept;
 }
 

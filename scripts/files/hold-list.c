@@ -21,6 +21,7 @@ static bool is_flag(struct held *file, const char *word)
 		{ "rdonly", O_RDONLY },	    { "wronly", O_WRONLY },   { "rdwr", O_RDWR },
 		{ "append", O_APPEND },	    { "nonblock", O_NONBLOCK }, { "create", O_CREAT },
 		{ "directory", O_DIRECTORY }, { "path", O_PATH },	      { "noatime", O_NOATIME },
+		{ "nofollow", O_NOFOLLOW },
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
@@ -81,12 +82,17 @@ void parse_list(struct list *list, char **words)
 	for (; *words; words++) {
 		struct held *file = &list->files[list->count];
 
-		if (!strcmp(*words, "child")) {
+		if (!strcmp(*words, "child") || !strcmp(*words, "thread")) {
 			process++;
+			list->is_thread[process] = **words == 't';
 			continue;
 		}
-		if (list->count == MOST_FILES)
-			die("more than %d files", MOST_FILES);
+		if (!strcmp(*words, "sharer")) {
+			list->sharers++;
+			continue;
+		}
+		if (list->count == MOST_FILES || process == MOST_PROCESSES)
+			die("more than %d files or %d processes", MOST_FILES, MOST_PROCESSES);
 		parse(file, *words);
 		file->process = process;
 		list->count++;

@@ -7,7 +7,7 @@
 #include "../tree/tree.h"
 
 /* Files wait from this number on until all are there; none can be asked for at it or above. */
-enum { FIRST_STAGE = 8000, MOST_FILES = 2000 };
+enum { FIRST_STAGE = 8000, MOST_FILES = 2000, MOST_PROCESSES = 50 };
 
 /* From where a file is opened. */
 enum phase {
@@ -35,6 +35,10 @@ struct held {
 struct list {
 	struct held files[MOST_FILES];
 	int count, processes;
+	/* Of those from 1: a thread of the first process, with a table of descriptors of its own. */
+	bool is_thread[MOST_PROCESSES + 1];
+	/* How many children have the first process's table. */
+	int sharers;
 };
 
 /* hold-list.c */
