@@ -358,9 +358,12 @@ cp "$(command -v busybox)" "$root/"
 mkdir "$root/dev"
 mknod "$root/dev/null" c 1 3
 start_holding "${files[@]}"
-# Its own child opens and closes all the time, and has children that come and go.
-nsenter -t "$pid" -m -p /busybox sh -c '(while :; do
-  exec 5<>/fuse 6</use-files 7</; (exec 8<>/fuse; :); exec 5<&- 6<&- 7<&-; done) >/dev/null 2>&1 &'
+# Its own child opens and closes all the time, and has children that come and go. What this shell was given
+# is not to come along.
+python3 -c 'import os, sys
+os.closerange(3, 1 << 16)
+os.execvp(sys.argv[1], sys.argv[1:])' nsenter -t "$pid" -m -p /busybox sh -c '(while :; do
+  exec 5<>/fuse 6</use-files 7</; (exec 8<>/fuse; :); exec 5<&- 6<&- 7<&-; done) &' >/dev/null 2>&1 </dev/null
 sleep 0.2
 [ -n "$(cat "/proc/$pid/task/$pid/children")" ] || fail "there is no child"
 for _ in $(seq 1 15); do
