@@ -165,8 +165,10 @@ enum OpenFiles {
       // A fifo would wait for its other end.
       let flags = CInt(step.file.flags.rawValue) & ~(O_CREAT | O_EXCL | O_TRUNC)
       let waits = step.file.flags.contains(.pathOnly) ? 0 : O_NONBLOCK
-      return .opened(
-        try Descriptor.open(path.bytes, flags: flags | O_NOCTTY | waits))
+      let file = try Descriptor.open(path.bytes, flags: flags | O_NOCTTY | waits)
+      // What cannot be positioned stays where it is.
+      _ = lseek(file.number, off_t(clamping: step.file.position), SEEK_SET)
+      return .opened(file)
     case .connected(let address):
       return .opened(try connected(address.bytes, type: step.file.socket?.type ?? 1))
     }

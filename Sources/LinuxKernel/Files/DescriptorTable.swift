@@ -81,6 +81,7 @@ final class DescriptorTable {
       guard words.count == 2 else { continue }
       let value = words[1].drop { $0 == "\t" || $0 == " " }
       if words[0] == "flags", let flags = UInt32(value, radix: 8) { facts.flags = flags }
+      if words[0] == "pos", let position = UInt64(value) { facts.position = position }
       if words[0] == "mnt_id", let id = UInt32(value) { facts.mount = MountID(id) }
     }
     return facts
@@ -143,6 +144,7 @@ struct DescriptorFacts {
   var link: KernelString = ""
   var status = mooring_file_facts()
   var flags: UInt32 = 0
+  var position: UInt64 = 0
   var mount = MountID(0)
 
   /// Whether two may be the same open file: only then the kernel is asked.

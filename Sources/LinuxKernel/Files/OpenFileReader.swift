@@ -133,6 +133,7 @@ public final class OpenFileReader {
         inode: facts.status.inode, mount: facts.mount,
         flags: OpenFlags(rawValue: facts.flags).subtracting(.closeOnExec), device: facts.special)
       file.descriptors = [descriptor]
+      file.position = facts.position
       file.isReachable = isReachable(facts)
       alike[likeness, default: []].insert(table.files.count, at: position)
       table.files.append(file)
