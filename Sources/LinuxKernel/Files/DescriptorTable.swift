@@ -133,6 +133,8 @@ final class DescriptorTable {
       .compactMap { folder.namespaceNumber($0) }
   }
 
+  func network() throws(ReadFailure) -> Descriptor { try folder.open("ns/net") }
+
   /// Its root directory.
   func root() throws(ReadFailure) -> Descriptor {
     try folder.open("root", flags: CInt(MOORING_O_PATH) | O_DIRECTORY)

@@ -64,6 +64,11 @@ public final class OpenFileReader {
     return copy
   }
 
+  /// The network namespace of a process that has the file.
+  func network(of file: OpenFile) throws(ReadFailure) -> Descriptor {
+    try owners[file.descriptors[0].holder].network()
+  }
+
   // MARK: Whose
 
   /// Adds a process with its threads, but for those who share a table that is known.
