@@ -5,7 +5,7 @@
 # are never touched, everything ends with it, and host-state sees nobody else's processes. There:
 #
 #   $mooring    the built command (also `mooring` in PATH)       $work     a directory to work in
-#   $tools      make-tree                                        $plugins  the fixture plugins, built
+#   $tools      make-tree, hold-files, …                         $plugins  the fixture plugins, built
 #   $fixtures   the repository's fixtures                        $scripts  its scripts
 #
 # Every file calls `finish` last, which prints "N passed, N failed".
@@ -196,6 +196,68 @@ make_tree() {
   mkdir "$root"
   "$tools/make-tree" "$@" "$root" "$work/tree-pid"
   pid=$(cat "$work/tree-pid")
+}
+
+# A container whose processes hold open files, by hold-files' options and list: $pid, $root.
+hold_files() {
+  new_root
+  start_holding "$@"
+}
+
+# In it are use-files, and two devices that do nothing by themselves: /fuse (10:229) and /loop-control (10:237).
+new_root() {
+  root=$work/root
+  rm -rf --one-file-system "$root"
+  mkdir "$root"
+  cp "$tools/use-files" "$root/"
+  mknod -m 666 "$root/fuse" c 10 229
+  mknod -m 666 "$root/loop-control" c 10 237
+}
+
+start_holding() {
+  local options=()
+  while [ "${1#--}" != "$1" ]; do
+    options+=("$1")
+    shift
+  done
+  rm -f tree-pid
+  "$tools/hold-files" "${options[@]}" "$root" "$work/tree-pid" "$@"
+  pid=$(cat tree-pid)
+}
+
+# Restores images/ for use-files: options of the restore, --, actions. What it printed is in $work/out.
+use_files() {
+  local given=()
+  while [ "$1" != -- ]; do
+    given+=("$1")
+    shift
+  done
+  shift
+  expect_status 0 mooring restore -D images -r "$root" "${given[@]}" -- /use-files "$@"
+}
+
+# A counting server outside, with its options: $server. It goes on from $work/count.
+start_server() {
+  rm -f server-pid
+  counting-server "$@" "$work/server" "$work/count" "$work/server-pid"
+  server=$(cat server-pid)
+}
+
+# The server has written what it counted: $1 in all.
+expect_count() {
+  wait_until grep -qx "$1.*" count
+  expect_equal "$(cat count)" "$1" "the server's count"
+}
+
+# What mappings call the file at a descriptor of $pid.
+key_of() {
+  local inode
+  inode=$(stat -Lc %i "/proc/$pid/fd/$1")
+  if [ -S "/proc/$pid/fd/$1" ]; then
+    echo "unix[$inode]"
+  else
+    printf 'file[%x:%x]\n' "$(sed -n 's/^mnt_id:[^0-9]*//p' "/proc/$pid/fdinfo/$1")" "$inode"
+  fi
 }
 
 # A folder with the named plugins: $folder.

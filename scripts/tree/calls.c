@@ -15,7 +15,7 @@ void die(const char *format, ...)
 	int error = errno;
 	va_list arguments;
 
-	fputs("make-tree: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
@@ -74,6 +74,19 @@ void set_attributes(const char *path, uint64_t set, uint64_t clear)
 
 	if (mount_setattr(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &attributes, sizeof(attributes)))
 		die("set the attributes of %s", path);
+}
+
+int new_proc(void)
+{
+	int context = fsopen("proc", FSOPEN_CLOEXEC), tree;
+
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		die("create a proc");
+	tree = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (tree < 0)
+		die("mount a proc");
+	close(context);
+	return tree;
 }
 
 int clone_tree(const char *path, bool recursive)

@@ -434,19 +434,10 @@ static void take_from_outside(const struct request *request)
 	outside_file = clone_tree(path, false);
 }
 
-/* In a user namespace only possible while another proc is in sight. */
 static void mount_process_files(const struct request *request)
 {
-	int context = fsopen("proc", FSOPEN_CLOEXEC);
-
 	(void)request;
-	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		die("create a proc");
-	process_files_mount = fsmount(context, FSMOUNT_CLOEXEC,
-				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	if (process_files_mount < 0)
-		die("mount a proc");
-	close(context);
+	process_files_mount = new_proc();
 }
 
 static const struct scenario {

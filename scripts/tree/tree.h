@@ -18,6 +18,26 @@ struct request {
 	const char *outside;	/* directory of the caller's namespace, or NULL */
 };
 
+/* container.c */
+struct container {
+	const char *root;	/* a directory that becomes its root */
+	int namespaces;		/* CLONE_NEW…; mounts are always its own */
+	/*
+	 * Runs in its namespaces, in that directory, with the caller's mounts still in sight: pivots, builds,
+	 * and closes every descriptor that the container is not to have but ready; returns where that is.
+	 */
+	int (*build)(void *data, int ready);
+	void *data;
+};
+/* Returns when all is built; the container stays until it is killed. */
+pid_t start_container(const struct container *container);
+/* The current directory becomes the root, a mount of its own; everything else goes out of sight. */
+void pivot(void);
+/* All descriptors but the standard streams and kept. */
+void close_others(int kept);
+/* Renamed into place, so that whoever waits for the file finds it whole. */
+void write_pid(const char *path, pid_t pid);
+
 /* calls.c: calls that end the program with one sentence when they fail. */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void make_directory(const char *path);
@@ -27,6 +47,8 @@ void bind_recursive(const char *source, const char *target);
 void set_propagation(const char *path, unsigned long propagation);
 void set_attributes(const char *path, uint64_t set, uint64_t clear);
 void write_text(const char *path, const char *text);
+/* A new proc; in a user namespace only possible while another is in sight. */
+int new_proc(void);
 /* A copy of the mount at path that keeps its peer group and master; attach_tree spends it. */
 int clone_tree(const char *path, bool recursive);
 void attach_tree(int tree, const char *path);
