@@ -51,7 +51,11 @@ enum DirectoryTree {
     guard let name = String(validating: name, as: UTF8.self), ImageName.isPartOfSet(name) else {
       return false
     }
-    return kind(Array(name.utf8), in: directory) == S_IFREG
+    return isRegular(Array(name.utf8), in: directory)
+  }
+
+  static func isRegular(_ name: [UInt8], in directory: CInt) -> Bool {
+    kind(name, in: directory) == S_IFREG
   }
 
   /// Removes a file or a directory with all that is in it, as far as that is possible.

@@ -174,9 +174,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
 
   /// It is written last: a set without it is not complete.
   private func inventory(among names: [String]) throws(ImageError) -> ImageInventoryEntry {
-    guard
-      let entry = try entry(ImageInventoryEntry.self, kind: .inventory, in: ImageName.inventory)
-    else {
+    guard let entry = try SetMembers.inventory(in: descriptor) else {
       throw ImageError(
         names.contains(where: ImageName.isPartOfSet) ? ImageName.inventory : path, .missing)
     }

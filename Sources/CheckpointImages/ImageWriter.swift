@@ -107,6 +107,24 @@ public struct ImageWriter: ~Copyable {
     try ImageFiles.create(ImageName.unlinked(mount), in: descriptor)
   }
 
+  /// Notes in the inventory which files plugins and scripts have put beside the images, so that they go
+  /// with this set when another takes its place. To be called when they have said their last word.
+  ///
+  /// - Throws: `ImageError`.
+  public func noteOtherFiles() throws(ImageError) {
+    let names: [[UInt8]]
+    do throws(SystemCallFailure) {
+      names = try ImageFiles.names(in: descriptor)
+    } catch {
+      throw ImageError(ImageName.inventory, .system(error))
+    }
+    let others = names.filter { !DirectoryTree.isImage($0, in: descriptor) }
+    guard !others.isEmpty, var inventory = try SetMembers.inventory(in: descriptor) else { return }
+    inventory.otherFiles = others.sorted { $0.lexicographicallyPrecedes($1) }.map { Data($0) }
+    unlinkat(descriptor, ImageName.inventory, 0)
+    try write([inventory], kind: .inventory, to: ImageName.inventory)
+  }
+
   /// Puts the set in its place. Nothing is forced to disk.
   ///
   /// - Throws: `SystemCallFailure`; what was there before is there again then.

@@ -82,8 +82,9 @@ final class Staging {
       let old = try Descriptor.open(
         name, below: place.number, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       do throws(SystemCallFailure) {
+        let former = SetMembers(of: old.number)
         for file in try ImageFiles.names(in: old.number)
-        where !DirectoryTree.isImage(file, in: old.number) {
+        where !former.contain(file, in: old.number) {
           if !DirectoryTree.isDirectory(file, in: old.number),
             DirectoryTree.exists(file, in: staged.number)
           {
@@ -109,8 +110,9 @@ final class Staging {
   private func moveFiles() throws(SystemCallFailure) {
     let new = Self.inventoryLast(try ImageFiles.names(in: staged.number))
     let names = Set(new)
+    let former = SetMembers(of: place.number)
     let old = try ImageFiles.names(in: place.number).filter { file in
-      file != name && (names.contains(file) || DirectoryTree.isImage(file, in: place.number))
+      file != name && (names.contains(file) || former.contain(file, in: place.number))
     }
     let backupName = try Self.make(in: staged.number, named: Array("old".utf8))
     let backup = try Descriptor.open(

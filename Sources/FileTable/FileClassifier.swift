@@ -91,10 +91,11 @@ public struct FileClassifier {
 
   /// The class of a file that needs nobody from outside.
   private func withoutHelp(_ file: OpenFile, _ tree: TreeSockets) -> FileClass? {
-    if file.kind.isFoundByPath || file.device?.major == 1 && file.kind == .characterDevice {
+    // Of a device that is not open (O_PATH) there is no state, and that of /dev/null is none.
+    let isMemory = file.kind == .characterDevice && file.device?.major == 1
+    if file.kind.isFoundByPath || isMemory || file.flags.contains(.pathOnly) {
       if file.isReachable { return .inTree }
-      // /dev/null and its like are the same everywhere.
-      return file.kind == .characterDevice ? .processState : nil
+      return isMemory ? .processState : nil
     }
     switch file.kind {
     case .pipe: return file.isHalfOutside ? nil : .processState

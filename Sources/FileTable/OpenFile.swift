@@ -120,6 +120,8 @@ public struct OpenFile: Hashable, Sendable {
   /// The mount it was opened on, as `/proc/PID/fdinfo` numbers it.
   public var mount: MountID
   public var flags: OpenFlags
+  /// Where it is read and written next, in bytes.
+  public var position: UInt64 = 0
   /// What a device file is for.
   public var device: DeviceNumber?
   /// Whether its path in the container's tree leads to it.

@@ -84,6 +84,7 @@ public struct DumpOperation {
         try writer.write(saved)
         try run(.postDump)
         try chain?.finish()
+        try writer.noteOtherFiles()
       } catch {
         chain?.abandon()
         throw error

@@ -131,11 +131,13 @@ enum OpenFiles {
       var again: [FileStep] = []
       var names: [String] = []
       for step in waiting {
-        switch try bring(step, chain) {
+        let answer = try bring(step, chain)
+        let plugin = answer.plugin
+        switch answer.takeFile() {
         case .opened(let file):
           if case .inherited = step.source {} else { try setFlags(of: file, step, log) }
           try give(file, step.numbers)
-        case .notYet(let plugin):
+        case .notYet:
           again.append(step)
           names.append(plugin)
         }
@@ -147,17 +149,17 @@ enum OpenFiles {
     }
   }
 
-  private static func bring(_ step: FileStep, _ chain: PluginChain?) throws -> RestoredFile {
+  private static func bring(_ step: FileStep, _ chain: PluginChain?) throws -> FileAnswer {
     switch step.source {
     case .pluginForFile(let id):
       guard let chain else { throw noPlugins(step) }
       return try chain.restoreFile(id)
     case .pluginForSocket(let inode):
       guard let chain else { throw noPlugins(step) }
-      return .opened(try chain.restoreUnixSocket(inode: inode))
+      return given(try chain.restoreUnixSocket(inode: inode))
     case .inherited(let number):
       let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
-      return .opened(
+      return given(
         Descriptor(
           owning: CInt(
             try checked(copy < 0 ? -Int(errno) : Int(copy), "fcntl(F_DUPFD)", "\(number)"))))
@@ -165,11 +167,17 @@ enum OpenFiles {
       // A fifo would wait for its other end.
       let flags = CInt(step.file.flags.rawValue) & ~(O_CREAT | O_EXCL | O_TRUNC)
       let waits = step.file.flags.contains(.pathOnly) ? 0 : O_NONBLOCK
-      return .opened(
-        try Descriptor.open(path.bytes, flags: flags | O_NOCTTY | waits))
+      let file = try Descriptor.open(path.bytes, flags: flags | O_NOCTTY | waits)
+      // What cannot be positioned stays where it is.
+      _ = lseek(file.number, off_t(clamping: step.file.position), SEEK_SET)
+      return given(file)
     case .connected(let address):
-      return .opened(try connected(address.bytes, type: step.file.socket?.type ?? 1))
+      return given(try connected(address.bytes, type: step.file.socket?.type ?? 1))
     }
+  }
+
+  private static func given(_ file: consuming Descriptor) -> FileAnswer {
+    FileAnswer(plugin: "", file: .opened(file))
   }
 
   private static func noPlugins(_ step: FileStep) -> EngineFailure {

@@ -16,7 +16,7 @@ struct DumpCommand: ParsableCommand {
 
       Where a mount cannot be restored, or nothing explains where it comes from, all such \
       problems are listed with what settles each, and nothing is written. A complete set takes \
-      the place of a former one in the folder; files there that are not images stay.
+      the place of a former one in the folder, with what plugins had put there; other files stay.
 
       Exit status: 0 saved; 1 failed; 2 problems were found. Only 0 leaves images.
 

@@ -39,7 +39,7 @@ public enum ExternalMountSource: ~Copyable, Sendable {
 public enum RestoredFile: ~Copyable, Sendable {
   case opened(Descriptor)
   /// It wants to be asked again, when other files have been restored.
-  case notYet(plugin: String)
+  case notYet
 }
 
 /// A plugin written in Swift, which runs in the process of the engine.

@@ -3,6 +3,20 @@ import Glibc
 import LinuxKernel
 import MountTable
 
+/// What came of a question about a file.
+public struct FileAnswer: ~Copyable {
+  public let plugin: String
+  public let file: RestoredFile
+
+  public init(plugin: String, file: consuming RestoredFile) {
+    self.plugin = plugin
+    self.file = file
+  }
+
+  /// The file alone.
+  public consuming func takeFile() -> RestoredFile { file }
+}
+
 extension PluginChain {
   /// Asks for a mount that neither a file system of the container nor a mapping explains
   /// (DUMP_EXT_MOUNT).
@@ -45,21 +59,22 @@ extension PluginChain {
     ) { try $0.dumpUnixSocket(descriptor, inode: inode) }
   }
 
-  /// Opens a file that a plugin dumped under `id` (RESTORE_EXT_FILE). A plugin may want to be asked
-  /// again, when other files have been restored.
+  /// Opens a file that a plugin dumped under `id` (RESTORE_EXT_FILE).
   ///
+  /// - Returns: the file, or that the plugin wants to be asked again; and whose answer it is.
   /// - Throws: `PluginFailure`, also where no plugin answers.
-  public func restoreFile(_ id: UInt32) throws -> RestoredFile {
+  public func restoreFile(_ id: UInt32) throws -> FileAnswer {
     for plugin in inProcess {
       if let file = try calling(
         plugin, "\(PluginHook.restoreFile)", "for file \(id)", { try plugin.restoreFile(id) })
       {
-        return file
+        return FileAnswer(plugin: plugin.name, file: file)
       }
     }
     let answer = try asked(PluginMessage(.restoreFile, [bytes(id)]), "file \(id)")
-    if answer.text(1) == "again" { return .notYet(plugin: answer.text(0)) }
-    return .opened(try descriptor(of: answer, "file \(id)"))
+    if answer.text(1) == "again" { return FileAnswer(plugin: answer.text(0), file: .notYet) }
+    return FileAnswer(
+      plugin: answer.text(0), file: .opened(try descriptor(of: answer, "file \(id)")))
   }
 
   /// Makes a unix socket that a plugin dumped under `inode` (RESTORE_UNIX_SK).

@@ -79,6 +79,7 @@ import Testing
       HeldDescriptor(holder: 0, number: 100, closesOnExec: false),
       HeldDescriptor(holder: 1, number: 7, closesOnExec: false),
     ]
+    device.position = 1 << 40
     var socket = Self.socketFile(2)
     socket.descriptors = [HeldDescriptor(holder: 0, number: 3, closesOnExec: false)]
     var keyed = Self.socketFile(3)

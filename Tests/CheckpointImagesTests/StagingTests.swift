@@ -56,6 +56,24 @@ import Testing
     #expect(stat(temporary.path + "/images", &about) == 0 && about.st_mode & 0o7777 == 0o751)
   }
 
+  @Test(arguments: ["images", "link"])
+  func whatPluginsPutBesideAFormerSetGoesWithIt(path: String) throws {
+    let temporary = try TemporaryDirectory()
+    let images = try temporary.directory("images")
+    try expectZero(symlinkat("images", temporary.descriptor, "link"), "symlinkat")
+    let writer = try ImageWriter.stage(for: temporary.path + "/" + path)
+    try writer.write(try ImageSetTests.container())
+    try ImageFiles.write([1], to: "of-a-plugin", in: writer.descriptor)
+    try writer.noteOtherFiles()
+    try writer.commit()
+    try temporary.write([1], to: "images/dump.log")
+    #expect(try temporary.names("images").contains("of-a-plugin"))
+    try write(temporary.path + "/" + path)
+    let names = try temporary.names("images")
+    #expect(names.contains("dump.log") && !names.contains("of-a-plugin"))
+    close(images)
+  }
+
   @Test func aLinkedDirectoryIsFilledFileByFile() throws {
     let temporary = try TemporaryDirectory()
     let images = try temporary.directory("images")

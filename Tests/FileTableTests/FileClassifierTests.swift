@@ -49,6 +49,15 @@ import Testing
     #expect(try classify(.of([null])).classes == [.inTree])
   }
 
+  @Test func `a device that is a path only has no state`() throws {
+    var device = OpenFile.of(.characterDevice)
+    device.flags = .pathOnly
+    device.isReachable = true
+    #expect(try classify(.of([device])).classes == [.inTree])
+    device.isReachable = false
+    #expect(try classify(.of([device])).classes == [.unsupported])
+  }
+
   @Test func `a pipe with an end outside`() throws {
     var pipe = OpenFile.of(.pipe)
     #expect(try classify(.of([pipe])).classes == [.processState])

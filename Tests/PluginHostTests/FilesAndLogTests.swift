@@ -30,6 +30,23 @@ import Testing
     #expect(run.answer("restore-file: ") == "/etc/shadow", run.text)
   }
 
+  @Test func `plugins in Swift are asked for files first`() throws {
+    let scratch = try Scratch()
+    let dump = try DriverRun(
+      "dump", scratch, plugins: ["files.so"], ["swift=other,answers", "dump-file,7", "inventory"])
+    #expect(dump.answer("dump-file: ") == "answers", dump.text)
+    #expect(dump.answer("inventory: ") == "answers", dump.text)
+    guard canMount else { return }
+    let waits = try DriverRun("restore", scratch, ["swift=waits", "try-file,7"])
+    #expect(waits.answer("try-file: ") == "again", waits.text)
+    let fails = try DriverRun("restore", scratch, ["swift=fails", "try-file,7"])
+    #expect(
+      fails.says("plugin fails, RESTORE_EXT_FILE for file 7: it does not want to"), fails.text)
+    let opens = try DriverRun("restore", scratch, ["swift=other,answers", "try-file,7"])
+    #expect(opens.answer("try-file: ")?.isEmpty == false, opens.text)
+    #expect(opens.leavesNothingBehind, opens.text)
+  }
+
   @Test func `messages in pieces, of any bytes, and what is printed`() throws {
     let run = try DriverRun(
       "dump", try Scratch(), plugins: ["a.so=bind-current.so", "misbehave.so", "z.so=recorder.so"],

@@ -52,6 +52,7 @@ enum FileEntries {
     entry.link = Data(file.name.bytes)
     entry.inode = file.inode
     entry.mount = file.mount.rawValue
+    if file.position > 0 { entry.position = file.position }
     if let device = file.device { entry.device = device.packed }
     switch fileClass {
     case .externalByKey(let key): entry.key = Data(key.bytes)
@@ -157,6 +158,7 @@ enum FileEntries {
       flags: OpenFlags(rawValue: entry.hasOpenFlags ? entry.openFlags : entry.usk.flags)
         .subtracting(.closeOnExec),
       device: entry.hasDevice ? DeviceNumber(packed: entry.device) : nil)
+    file.position = entry.position
     if isSocket { file.socket = try socket(entry, bad) }
     if file.name.isEmpty, isSocket { file.name = KernelString("socket:[\(file.inode)]") }
     if !key.isEmpty { return (file, .externalByKey(key)) }

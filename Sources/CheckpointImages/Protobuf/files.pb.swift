@@ -443,6 +443,16 @@ nonisolated struct ImageFileEntry: @unchecked Sendable {
   /// Clears the value of `peerName`. Subsequent reads from it will return its default value.
   mutating func clearPeerName() {_uniqueStorage()._peerName = nil}
 
+  /// In bytes.
+  var position: UInt64 {
+    get {_storage._position ?? 0}
+    set {_uniqueStorage()._position = newValue}
+  }
+  /// Returns true if `position` has been explicitly set.
+  var hasPosition: Bool {_storage._position != nil}
+  /// Clears the value of `position`. Subsequent reads from it will return its default value.
+  mutating func clearPosition() {_uniqueStorage()._position = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -858,7 +868,7 @@ nonisolated extension ImageUnixSocketEntry: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "FileEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}id\0\u{2}\u{d}ext\0\u{1}usk\0\u{4}X\u{f}open_flags\0\u{1}kind\0\u{1}link\0\u{1}key\0\u{1}plugin\0\u{1}inode\0\u{1}mount\0\u{1}device\0\u{3}peer_name\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}id\0\u{2}\u{d}ext\0\u{1}usk\0\u{4}X\u{f}open_flags\0\u{1}kind\0\u{1}link\0\u{1}key\0\u{1}plugin\0\u{1}inode\0\u{1}mount\0\u{1}device\0\u{3}peer_name\0\u{1}position\0")
 
   fileprivate class _StorageClass {
     var _type: UInt32? = nil
@@ -874,6 +884,7 @@ nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
     var _mount: UInt32? = nil
     var _device: UInt32? = nil
     var _peerName: Data? = nil
+    var _position: UInt64? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -897,6 +908,7 @@ nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
       _mount = source._mount
       _device = source._device
       _peerName = source._peerName
+      _position = source._position
     }
   }
 
@@ -938,6 +950,7 @@ nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
         case 1006: try { try decoder.decodeSingularUInt32Field(value: &_storage._mount) }()
         case 1007: try { try decoder.decodeSingularUInt32Field(value: &_storage._device) }()
         case 1008: try { try decoder.decodeSingularBytesField(value: &_storage._peerName) }()
+        case 1009: try { try decoder.decodeSingularUInt64Field(value: &_storage._position) }()
         default: break
         }
       }
@@ -989,6 +1002,9 @@ nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._peerName {
         try visitor.visitSingularBytesField(value: v, fieldNumber: 1008)
       } }()
+      try { if let v = _storage._position {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1009)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1011,6 +1027,7 @@ nonisolated extension ImageFileEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
         if _storage._mount != rhs_storage._mount {return false}
         if _storage._device != rhs_storage._device {return false}
         if _storage._peerName != rhs_storage._peerName {return false}
+        if _storage._position != rhs_storage._position {return false}
         return true
       }
       if !storagesAreEqual {return false}

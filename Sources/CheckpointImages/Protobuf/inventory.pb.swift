@@ -174,6 +174,12 @@ nonisolated struct ImageInventoryEntry: @unchecked Sendable {
     set {_uniqueStorage()._parts = newValue}
   }
 
+  /// The names of the files that plugins and scripts put beside the images: they go with the set.
+  var otherFiles: [Data] {
+    get {_storage._otherFiles}
+    set {_uniqueStorage()._otherFiles = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated struct Plugins: Sendable {
@@ -413,7 +419,7 @@ nonisolated struct ImageTaskIDs: Sendable {
 
 nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "InventoryEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{4}\\\u{f}engine_version\0\u{1}namespaces\0\u{3}monotonic_offset\0\u{3}boot_time_offset\0\u{1}parts\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{4}\\\u{f}engine_version\0\u{1}namespaces\0\u{3}monotonic_offset\0\u{3}boot_time_offset\0\u{1}parts\0\u{3}other_files\0")
 
   fileprivate class _StorageClass {
     var _imgVersion: UInt32? = nil
@@ -432,6 +438,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
     var _monotonicOffset: Int64? = nil
     var _bootTimeOffset: Int64? = nil
     var _parts: [Data] = []
+    var _otherFiles: [Data] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -458,6 +465,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
       _monotonicOffset = source._monotonicOffset
       _bootTimeOffset = source._bootTimeOffset
       _parts = source._parts
+      _otherFiles = source._otherFiles
     }
   }
 
@@ -501,6 +509,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
         case 1002: try { try decoder.decodeSingularSInt64Field(value: &_storage._monotonicOffset) }()
         case 1003: try { try decoder.decodeSingularSInt64Field(value: &_storage._bootTimeOffset) }()
         case 1004: try { try decoder.decodeRepeatedBytesField(value: &_storage._parts) }()
+        case 1005: try { try decoder.decodeRepeatedBytesField(value: &_storage._otherFiles) }()
         default: break
         }
       }
@@ -561,6 +570,9 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
       if !_storage._parts.isEmpty {
         try visitor.visitRepeatedBytesField(value: _storage._parts, fieldNumber: 1004)
       }
+      if !_storage._otherFiles.isEmpty {
+        try visitor.visitRepeatedBytesField(value: _storage._otherFiles, fieldNumber: 1005)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -586,6 +598,7 @@ nonisolated extension ImageInventoryEntry: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._monotonicOffset != rhs_storage._monotonicOffset {return false}
         if _storage._bootTimeOffset != rhs_storage._bootTimeOffset {return false}
         if _storage._parts != rhs_storage._parts {return false}
+        if _storage._otherFiles != rhs_storage._otherFiles {return false}
         return true
       }
       if !storagesAreEqual {return false}

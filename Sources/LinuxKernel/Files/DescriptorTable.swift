@@ -81,6 +81,7 @@ final class DescriptorTable {
       guard words.count == 2 else { continue }
       let value = words[1].drop { $0 == "\t" || $0 == " " }
       if words[0] == "flags", let flags = UInt32(value, radix: 8) { facts.flags = flags }
+      if words[0] == "pos", let position = UInt64(value) { facts.position = position }
       if words[0] == "mnt_id", let id = UInt32(value) { facts.mount = MountID(id) }
     }
     return facts
@@ -132,6 +133,8 @@ final class DescriptorTable {
       .compactMap { folder.namespaceNumber($0) }
   }
 
+  func network() throws(ReadFailure) -> Descriptor { try folder.open("ns/net") }
+
   /// Its root directory.
   func root() throws(ReadFailure) -> Descriptor {
     try folder.open("root", flags: CInt(MOORING_O_PATH) | O_DIRECTORY)
@@ -143,6 +146,7 @@ struct DescriptorFacts {
   var link: KernelString = ""
   var status = mooring_file_facts()
   var flags: UInt32 = 0
+  var position: UInt64 = 0
   var mount = MountID(0)
 
   /// Whether two may be the same open file: only then the kernel is asked.

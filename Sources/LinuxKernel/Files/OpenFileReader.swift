@@ -64,6 +64,11 @@ public final class OpenFileReader {
     return copy
   }
 
+  /// The network namespace of a process that has the file.
+  func network(of file: OpenFile) throws(ReadFailure) -> Descriptor {
+    try owners[file.descriptors[0].holder].network()
+  }
+
   // MARK: Whose
 
   /// Adds a process with its threads, but for those who share a table that is known.
@@ -133,6 +138,7 @@ public final class OpenFileReader {
         inode: facts.status.inode, mount: facts.mount,
         flags: OpenFlags(rawValue: facts.flags).subtracting(.closeOnExec), device: facts.special)
       file.descriptors = [descriptor]
+      file.position = facts.position
       file.isReachable = isReachable(facts)
       alike[likeness, default: []].insert(table.files.count, at: position)
       table.files.append(file)

@@ -43,10 +43,11 @@ struct UnixSocketReader {
       table.files[place].kind = .unixSocket
       table.files[place].socket = Self.socket(copy.number)
       places[UInt32(truncatingIfNeeded: table.files[place].inode)] = place
-      let found = try checked(
-        mooring_ioctl(copy.number, Self.namespaceRequest), "ioctl(SIOCGSKNS)",
-        "\(table.files[place].name)")
-      let network = Descriptor(owning: CInt(found))
+      // Who may not ask has the namespace of the process, which is the same but for travellers.
+      let found = mooring_ioctl(copy.number, Self.namespaceRequest)
+      let network =
+        found >= 0
+        ? Descriptor(owning: CInt(found)) : try reader.network(of: table.files[place])
       var facts = mooring_file_facts()
       mooring_file_facts(network.number, "", &facts)
       if networks[facts.inode] == nil {

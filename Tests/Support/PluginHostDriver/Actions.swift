@@ -38,10 +38,12 @@ extension Driver {
       return try chain.dumpUnixSocket(file.number, inode: number(1)) ?? "nobody"
     case "restore-file":
       while true {
-        if case .opened(let file) = try chain.restoreFile(number(1)) { return text(of: file) }
+        if case .opened(let file) = try chain.restoreFile(number(1)).takeFile() {
+          return text(of: file)
+        }
       }
     case "try-file":
-      switch try chain.restoreFile(number(1)) {
+      switch try chain.restoreFile(number(1)).takeFile() {
       case .notYet: return "again"
       case .opened(let file): return text(of: file)
       }
@@ -105,6 +107,19 @@ struct DriverPlugin: MooringPlugin {
   func dumpExternalMount(_ mountPoint: MountPath, id: MountID) throws -> PluginAnswer {
     if name == "fails" { throw Refusal() }
     return name == "answers" ? .mine : .notMine
+  }
+
+  func dumpFile(_ descriptor: CInt, id: UInt32) throws -> PluginAnswer {
+    name == "answers" ? .mine : .notMine
+  }
+
+  func restoreFile(_ id: UInt32) throws -> RestoredFile? {
+    switch name {
+    case "answers": .opened(try Descriptor.open("/etc/passwd", flags: O_RDONLY))
+    case "waits": .notYet
+    case "fails": throw Refusal()
+    default: nil
+    }
   }
 
   func restoreExternalMount(
