@@ -96,6 +96,16 @@ for hook in file socket; do
   expect_same_host
 done
 
+test_case "a plugin that fails where COMMAND was to stay (-d, --pin)"
+rm -f holder-pid
+for hook in file socket; do
+  remember_host "$root"
+  MOORING_MISBEHAVE=$hook-restore-error refused 125 "${restore[@]}" -r "$root" -L "$folder" -d --pidfile holder-pid "${use[@]}"
+  [ ! -e holder-pid ] || fail "a PID file is left"
+  MOORING_MISBEHAVE=$hook-restore-error refused 125 "${restore[@]}" -r "$root" -L "$folder" --pin pins "${use[@]}"
+  [ ! -e pins ] || fail "pins are left"
+done
+
 test_case "a plugin that fails in init, in exit, in RESTORE_INIT"
 for kind in init-fail exit-crash exit-hang restore-init-error; do
   remember_host "$root"
@@ -358,12 +368,9 @@ cp "$(command -v busybox)" "$root/"
 mkdir "$root/dev"
 mknod "$root/dev/null" c 1 3
 start_holding "${files[@]}"
-# Its own child opens and closes all the time, and has children that come and go. What this shell was given
-# is not to come along.
-python3 -c 'import os, sys
-os.closerange(3, 1 << 16)
-os.execvp(sys.argv[1], sys.argv[1:])' nsenter -t "$pid" -m -p /busybox sh -c '(while :; do
-  exec 5<>/fuse 6</use-files 7</; (exec 8<>/fuse; :); exec 5<&- 6<&- 7<&-; done) &' >/dev/null 2>&1 </dev/null
+# Its own child opens and closes all the time, and has children that come and go.
+without_descriptors nsenter -t "$pid" -m -p /busybox sh -c '(while :; do
+  exec 5<>/fuse 6</use-files 7</; (exec 8<>/fuse; :); exec 5<&- 6<&- 7<&-; done) &'
 sleep 0.2
 [ -n "$(cat "/proc/$pid/task/$pid/children")" ] || fail "there is no child"
 for _ in $(seq 1 15); do

@@ -79,7 +79,7 @@ start_server
 counting-server --stream "$work/stream" "$work/stream-count" "$work/stream-pid"
 counting-server --seqpacket --no-accept "$work/packets" "$work/packets-count" "$work/packets-pid"
 mkfifo "$work/fifo"
-hold_files 3=open:/fuse,rdwr 4=device:10:229,rdwr,nonblock 5=userfaultfd 6=io_uring 7=perf_event 8=eventfd \
+all=(3=open:/fuse,rdwr 4=device:10:229,rdwr,nonblock 5=userfaultfd 6=io_uring 7=perf_event 8=eventfd \
   9=eventpoll 10=timerfd 11=signalfd 12=inotify 13=pidfd 14=memfd 15=namespace:net 16=inet \
   20=open:/tmp/file,create,wronly,append 21=unlinked:/tmp/gone,rdwr 22=outside:/proc/version 23=inherit:7 \
   24=open:/tmp,directory 25=open:/,path 26=open:/proc/version 27=outside:/dev/zero \
@@ -87,7 +87,8 @@ hold_files 3=open:/fuse,rdwr 4=device:10:229,rdwr,nonblock 5=userfaultfd 6=io_ur
   40=client:"$work/server",dgram 41=client:"$work/stream",stream 42=client:"$work/packets",seqpacket \
   43=pair:b 44=pair:b 45=pair:c,dgram 46=pair:c,dgram 47=outer-pair 48=outer-pair,dgram 49=unix,dgram \
   50=listen:/tmp/socket 51=client-inside:/tmp/socket 52=listen:@abstract 53=client-inside:@abstract \
-  54=pair:alone
+  54=pair:alone)
+hold_files "${all[@]}"
 expect_status 0 mooring files -t "$pid"
 expect_file 0 char 'left to a process restorer'
 expect_file 3 char unsupported
@@ -124,8 +125,21 @@ expect_status 0 mooring files -t "$pid" --listening
 expect_file 50 unix unsupported
 expect_file 51 unix 'left to a process restorer'
 expect_file 52 unix unsupported
+end_process "$pid"
+# Sockets whose peers are gone: of a stream nothing comes any more, of datagrams another server may be there.
+hold_files 3=client:"$work/server",dgram 4=client:"$work/stream",stream 5=client:"$work/packets",seqpacket
+for name in server-pid stream-pid packets-pid; do end_process "$(cat "$name")"; done
+expect_status 0 mooring files -t "$pid"
+expect_file 3 unix unsupported
+expect_file 4 unix 'left to a process restorer'
+expect_file 5 unix 'left to a process restorer'
+end_process "$pid"
 
 test_case "all that nothing explains is refused together, with what settles it"
+start_server
+counting-server --stream "$work/stream" "$work/stream-count" "$work/stream-pid"
+counting-server --seqpacket --no-accept "$work/packets" "$work/packets-count" "$work/packets-pid"
+hold_files "${all[@]}"
 refused='3 4 5 6 7 21 22 23 32 33 40 41 42 47 48'
 remember_host "$root"
 expect_status 2 mooring dump -t "$pid" -D images --files
@@ -212,6 +226,42 @@ expect_equal "$(grep fuse out | grep -c "$first ")" 3 "descriptors of the first 
 dump_and_end --files -L "$folder"
 use_files -L "$folder" -- show
 grep -qE '^MOORING_FDS=3=file:2@[0-9]+/5@[0-9]+/9 4=file:3@[0-9]+/6$' out || { fail "MOORING_FDS"; show_output; }
+
+test_case "a process in a PID namespace of its own below: its number is the container's"
+rm -rf images
+new_root
+cp "$(command -v busybox)" "$root/"
+# Its shell wants it for what is in the background.
+mkdir "$root/dev"
+mknod "$root/dev/null" c 1 3
+start_holding 3=open:/fuse,rdwr
+without_descriptors nsenter -t "$pid" -m -p /busybox sh -c '(/busybox unshare -p -f /busybox sh -c "exec 7<>/fuse
+  echo here >/here; while :; do /busybox sleep 1000; done") &'
+wait_until test -s "$root/here"
+inner=$(grep -l '^NSpid:.*[[:space:]]1$' /proc/[0-9]*/status | cut -d/ -f3 | while read -r process; do
+  [ "$process" = "$pid" ] || awk '/^NSpid:/ && NF >= 4 { print $(NF - 1) }' "/proc/$process/status"
+done)
+dump_and_end --files -L "$folder"
+use_files -L "$folder" -- show
+grep -qE "^MOORING_FDS=3=file:2 4=file:[0-9]+(@[0-9]+/7)*@$inner/7(@[0-9]+/7)*\$" out || { fail "no process $inner"; show_output; }
+expect_not_used '.*@1/7.*'
+
+test_case "a container of runc"
+if command -v runc >/dev/null; then
+  rm -rf images
+  "$scripts/container" start box >/dev/null
+  pid=$(cat box/pid)
+  root=$work/box/bundle/rootfs
+  cp "$tools/use-files" "$root/"
+  options=(--external 'mnt[/data]:data' --external 'mnt[/etc/config]:config')
+  expect_status 0 mooring files -t "$pid"
+  expect_status 0 mooring dump -t "$pid" -D images "${options[@]}"
+  [ ! -e images/files.img ] || fail "open files were saved"
+  expect_status 0 mooring dump -t "$pid" -D images --files "${options[@]}" --skip-file pipe --skip-file file --skip-file char
+  end_process "$pid"
+  use_files --external "mnt[data]:$work/box/host/data" --external "mnt[config]:$work/box/host/config" -- show
+  "$scripts/container" stop box
+fi
 
 test_case "a file that something mounted later covers"
 rm -rf images

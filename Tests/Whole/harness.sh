@@ -225,6 +225,13 @@ start_holding() {
   pid=$(cat tree-pid)
 }
 
+# Runs a command with its standard streams on /dev/null, and nothing else of what this shell was given.
+without_descriptors() {
+  python3 -c 'import os, sys
+os.closerange(3, 1 << 16)
+os.execvp(sys.argv[1], sys.argv[1:])' "$@" >/dev/null 2>&1 </dev/null
+}
+
 # Restores images/ for use-files: options of the restore, --, actions. What it printed is in $work/out.
 use_files() {
   local given=()
