@@ -3,6 +3,7 @@
 # shellcheck source=Tests/Whole/harness.sh
 . "$(dirname "$0")/harness.sh"
 
+command -v crit >/dev/null || cannot_run "crit is not installed (Debian: apt-get install criu)"
 for device in 229 237; do
   grep -q "^ *$device " /proc/misc || cannot_run "the kernel has no device 10:$device"
 done
@@ -316,6 +317,41 @@ expect_status 0 mooring files -D images
 expect_output_has 'external by plugin'
 expect_status 0 mooring files -D images --json
 python3 -m json.tool out >/dev/null || fail "that is no JSON"
+
+test_case "images as other programs write them: without our fields, with other files"
+cp -r images kept
+python3 - <<'P' || fail "crit cannot write them"
+import json, subprocess
+def decoded(path):
+    return json.loads(subprocess.check_output(["crit", "decode", "-i", path]))
+def encode(path, image):
+    with open("image.json", "w") as file:
+        json.dump(image, file)
+    subprocess.check_call(["crit", "encode", "-i", "image.json", "-o", path])
+files = decoded("images/files.img")
+nobody = {"uid": 0, "euid": 0, "signum": 0, "pid_type": 0, "pid": 0}
+files["entries"] += [
+    {"type": "REG", "id": 90, "reg": {"id": 90, "flags": "0x2", "pos": 0, "fown": nobody, "name": "/x"}},
+    {"type": "PIPE", "id": 91, "pipe": {"id": 91, "pipe_id": 7, "flags": "0x0", "fown": nobody}},
+    {"type": "EVENTFD", "id": 92, "efd": {"id": 92, "flags": "0x2", "fown": nobody, "counter": 1}}]
+encode("images/files.img", files)
+first = decoded("images/fdinfo-2.img")
+first["entries"] += [{"id": 90, "flags": 0, "type": "REG", "fd": 30}, {"id": 91, "flags": 0, "type": "PIPE", "fd": 31},
+                     {"id": 92, "flags": 0, "type": "EVENTFD", "fd": 32}]
+encode("images/fdinfo-2.img", first)
+encode("images/fdinfo-3.img", decoded("images/fdinfo-3.img"))
+P
+expect_status 0 mooring files -D images
+# Nothing says what flags a file had: those that the plugin gives it stay.
+use_files -L "$folder" -- show
+[ ! -s err ] || { fail "a warning"; show_output; }
+expect_used '3 char:10:229 rdwr,nonblock .*'
+expect_used '4 char:10:229 rdwr,nonblock .*'
+expect_used '70 char:10:237 rdwr .*'
+expect_used 'same 3 4'
+expect_not_used '3[012] .*'
+rm -r images
+mv kept images
 
 test_case "a plan says what becomes of files, and asks nobody"
 remember_host "$root"
