@@ -75,7 +75,8 @@ let package = Package(
     .executableTarget(
       name: "MooringCLI",
       dependencies: [
-        "Mooring", "LinkTable", "CheckpointImages", "CMooring",
+        "Mooring", "MountTable", "RestorePlan", "LinkTable", "PluginHost", "CheckpointImages",
+        "CMooring",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 
