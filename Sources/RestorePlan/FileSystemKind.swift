@@ -15,7 +15,7 @@ enum FileSystemKind {
   /// Not made by the restore.
   case other
 
-  /// Found by the bytes of the name: a `String` for every mount would cost more than all else here.
+  /// Found by the bytes of the name: to make a `String` of it for every mount costs more than the look-up.
   private static let known: [KernelString: FileSystemKind] = [
     "tmpfs": .memory, "ramfs": .memory,
     "proc": .kernelView, "sysfs": .kernelView, "devpts": .kernelView, "mqueue": .kernelView,
