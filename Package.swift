@@ -77,7 +77,8 @@ let package = Package(
     .executableTarget(
       name: "MooringCLI",
       dependencies: [
-        "Mooring", "LinkTable", "FileTable", "CheckpointImages", "CMooring",
+        "Mooring", "MountTable", "RestorePlan", "LinkTable", "FileTable", "PluginHost",
+        "CheckpointImages", "CMooring",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: exportForPlugins),
 

@@ -33,6 +33,16 @@ enum ImageFraming {
     of type: Entry.Type, kind: ImageKind, file: String, bytes: [UInt8],
     _ body: (Entry, _ offset: Int) throws(ImageError) -> Void
   ) throws(ImageError) {
+    for message in try messages(kind: kind, file: file, bytes: bytes) {
+      try body(try entry(of: type, bytes, message, file: file), message.lowerBound - 4)
+    }
+  }
+
+  /// Where in the file the message of each entry stands; nothing of them is read.
+  static func messages(
+    kind: ImageKind, file: String, bytes: [UInt8]
+  ) throws(ImageError) -> [Range<Int>] {
+    var found: [Range<Int>] = []
     var position = 0
     if kind.hasCommonMagic {
       try expect(ImageKind.commonMagic, in: bytes, at: &position, file: file)
@@ -51,17 +61,22 @@ enum ImageFraming {
         throw ImageError(
           file, .truncated(entry: length, rest: bytes.count - position), at: start)
       }
-      let end = position + Int(length)
-      let entry: Entry
-      do {
-        entry = try Entry(serializedBytes: Array(bytes[position..<end]))
-      } catch let error as BinaryDecodingError where error == .missingRequiredFields {
-        throw ImageError(file, .missingField, at: start)
-      } catch {
-        throw ImageError(file, .malformed, at: start)
-      }
-      try body(entry, start)
-      position = end
+      found.append(position..<position + Int(length))
+      position += Int(length)
+    }
+    return found
+  }
+
+  /// The entry whose message stands at `message`.
+  static func entry<Entry: ImageEntry>(
+    of type: Entry.Type, _ bytes: [UInt8], _ message: Range<Int>, file: String
+  ) throws(ImageError) -> Entry {
+    do {
+      return try Entry(serializedBytes: Array(bytes[message]))
+    } catch let error as BinaryDecodingError where error == .missingRequiredFields {
+      throw ImageError(file, .missingField, at: message.lowerBound - 4)
+    } catch {
+      throw ImageError(file, .malformed, at: message.lowerBound - 4)
     }
   }
 

@@ -15,13 +15,19 @@ enum MountImage {
 
   /// - Throws: `ImageError`, also where the mounts are no tree (`MountTable.init`).
   static func table(_ bytes: [UInt8], file: String) throws(ImageError) -> MountTable {
+    let messages = try ImageFraming.messages(kind: .mounts, file: file, bytes: bytes)
     var mounts: [Mount] = []
-    try ImageFraming.forEachEntry(
-      of: ImageMountEntry.self, kind: .mounts, file: file, bytes: bytes
-    ) { (entry, offset) throws(ImageError) in
-      mounts.append(try MountEntry.mount(entry, file: file, offset: offset))
+    mounts.reserveCapacity(messages.count)
+    var reader = PlainMountEntry()
+    for message in messages.reversed() {
+      if let mount = reader.mount(bytes, message) {
+        mounts.append(mount)
+      } else {
+        let entry = try ImageFraming.entry(of: ImageMountEntry.self, bytes, message, file: file)
+        let offset = message.lowerBound - 4
+        mounts.append(try MountEntry.mount(entry, file: file, offset: offset))
+      }
     }
-    mounts.reverse()
     do throws(MountTableError) {
       return try MountTable(mounts)
     } catch {

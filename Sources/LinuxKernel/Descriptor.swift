@@ -52,10 +52,17 @@ public struct Descriptor: ~Copyable, Sendable {
 /// Calls `body` with the bytes as a C string; they must hold no NUL.
 @inline(__always)
 public func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-  withUnsafeTemporaryAllocation(of: CChar.self, capacity: path.count + 1) { buffer in
-    for (index, byte) in path.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+  withPath(path[...], body)
+}
+
+@inline(__always)
+public func withPath<Result>(
+  _ path: ArraySlice<UInt8>, _ body: (UnsafePointer<CChar>) -> Result
+) -> Result {
+  withUnsafeTemporaryAllocation(byteCount: path.count + 1, alignment: 1) { buffer in
+    path.withUnsafeBytes { buffer.copyMemory(from: $0) }
     buffer[path.count] = 0
-    return body(UnsafePointer(buffer.baseAddress!))
+    return body(UnsafePointer(buffer.baseAddress!.assumingMemoryBound(to: CChar.self)))
   }
 }
 

@@ -212,7 +212,7 @@ public struct RestoreExecutor: ~Copyable {
       lastParent = (at, parent, opened.release())
     }
     guard let directory = lastParent?.directory else { return false }
-    return withPath(Array(path[(slash + 1)...])) {
+    return withPath(path[(slash + 1)...]) {
       mooring_move_mount(self[slot], "", directory, $0, UInt32(MOORING_MOVE_F_EMPTY_PATH)) == 0
     }
   }

@@ -30,8 +30,10 @@ enum OutsidePaths {
       }
     }
     // A path that was detected is that of a mount: it has no symbolic links.
-    for mount in table.mounts {
-      guard case .detected(let path) = mount.mooring, found[path] == nil else { continue }
+    for index in table.mounts.indices {
+      guard case .detected(let path) = table.mounts[index].mooring, found[path] == nil else {
+        continue
+      }
       found[path] = self.look(at: path)
     }
     return (resolved, found)

@@ -127,7 +127,7 @@ public struct RestoreOperation {
     }
     if let refusal = EngineFailure.refusal("restore", prepared.findings) { throw refusal }
     log.info("\(prepared.plan.expected.mounts.count) mounts, \(prepared.plan.steps.count) steps")
-    for step in prepared.plan.steps { log.debug("\(step)") }
+    if log.logLevel <= .debug { for step in prepared.plan.steps { log.debug("\(step)") } }
     let callersLimit = DescriptorLimit()
     callersLimit.raise()
     let images = try ImageDirectory.open(options.images)

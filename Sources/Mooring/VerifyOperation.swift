@@ -71,7 +71,7 @@ public struct Verification: Sendable, CustomStringConvertible {
   private static func compare(
     _ expected: MountTable, _ rules: ComparisonRules, with pid: Int32
   ) throws(ReadFailure) -> MountTreeComparison {
-    let isPlain = !expected.mounts.contains { $0.idMapping != nil }
+    let isPlain = expected.mounts.indices.allSatisfy { expected.mounts[$0].idMapping == nil }
     if isPlain, let found = readPlainMountTable(of: pid) {
       let comparison = MountTreeComparison(expected: expected, found: found, rules: rules)
       if comparison.isEqual { return comparison }

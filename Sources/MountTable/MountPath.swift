@@ -18,11 +18,21 @@ public struct MountPath: Hashable, Sendable, Comparable {
   public var isNormal: Bool {
     guard isAbsolute else { return false }
     if isRoot { return true }
-    return bytes.withUnsafeBufferPointer { bytes in
+    return hasNormalNames(from: 1)
+  }
+
+  /// Whether what leads from `ancestor`, which contains this path, to it has nothing that `isNormal` forbids.
+  public func isNormal(below ancestor: MountPath) -> Bool {
+    if bytes.count == ancestor.bytes.count { return true }
+    return hasNormalNames(from: ancestor.isRoot ? 1 : ancestor.bytes.count + 1)
+  }
+
+  private func hasNormalNames(from start: Int) -> Bool {
+    bytes.withUnsafeBufferPointer { bytes in
       // The length of the name being read, and whether it has dots only.
       var length = 0
       var isDots = true
-      for byte in bytes.dropFirst() {
+      for byte in bytes[start...] {
         if byte == 0 { return false }
         if byte == 0x2F {
           if length == 0 || isDots && length < 3 { return false }

@@ -2,17 +2,20 @@
 ///
 /// The tree is built once and never changed; finding a mount, its parent and its children takes constant time.
 public struct MountTable: Sendable {
+  /// Whoever goes through thousands reads fields where they stand, `mounts[index].root`: a copy of a mount
+  /// retains each of its names.
   public private(set) var mounts: [Mount]
   /// Where the namespace root stands in `mounts`.
   public let rootIndex: Int
   private let indexOfID: [MountID: Int]
+  /// -1 for the root.
+  private let parents: [Int32]
   private let firstChild: [Int32]
   private let nextSibling: [Int32]
 
   /// - Throws: `MountTableError` when the mounts are not one tree.
   public init(_ mounts: [Mount]) throws(MountTableError) {
     var indexOfID = [MountID: Int](minimumCapacity: mounts.count)
-    // By index throughout: a mount copied out of the array costs a retain for each of its names.
     for index in mounts.indices {
       guard indexOfID.updateValue(index, forKey: mounts[index].id) == nil else {
         throw .duplicateID(mounts[index].id)
@@ -36,6 +39,7 @@ public struct MountTable: Sendable {
     self.mounts = mounts
     self.rootIndex = root
     self.indexOfID = indexOfID
+    self.parents = parents
     self.firstChild = firstChild
     self.nextSibling = nextSibling
     let order = preorder
@@ -73,7 +77,7 @@ public struct MountTable: Sendable {
 
   /// Where the parent of the mount at `index` stands; `nil` for the root.
   public func parentIndex(of index: Int) -> Int? {
-    index == rootIndex ? nil : indexOfID[mounts[index].parent]
+    index == rootIndex ? nil : Int(parents[index])
   }
 
   /// Where the children of the mount at `index` stand, in table order.

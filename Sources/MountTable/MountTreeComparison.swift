@@ -37,12 +37,15 @@ public struct MountTreeComparison: Sendable {
 
 /// The state of one comparison.
 struct MountComparer {
+  /// Indices of mounts that belong together.
+  private typealias Pair = (expected: Int, found: Int)
+
   let expected: MountTable
   let found: MountTable
   let pairing: MountPairing
   private let isExternal: [Bool]
   /// The mounts that others of their superblock are relative to, by device and root.
-  private var references: [DeviceNumber: [MountPath: (expected: Mount, found: Mount)]] = [:]
+  private var references: [DeviceNumber: [MountPath: Pair]] = [:]
   private var devices = Renumbering<DeviceNumber>()
   private var groups = Renumbering<PeerGroupID>()
   private var list: [MountDifference] = []
@@ -57,19 +60,22 @@ struct MountComparer {
     isExternal = expected.mounts.indices.map {
       $0 == expected.rootIndex || rules.isExternal(expected.mounts[$0])
     }
+    let (ours, theirs) = (expected.mounts, found.mounts)
     for pair in pairing.pairs {
-      let (one, other) = (expected.mounts[pair.expected], found.mounts[pair.found])
-      let isFirstCgroup = one.isCgroup && references[one.device] == nil
-      if isExternal[pair.expected] || isFirstCgroup {
-        let known = references[one.device]?[one.root]
-        if known == nil { references[one.device, default: [:]][one.root] = (one, other) }
+      let (index, other) = pair
+      if isExternal[index] || ours[index].fileSystem.isCgroup {
+        let (device, root) = (ours[index].device, ours[index].root)
+        if isExternal[index] ? references[device]?[root] == nil : references[device] == nil {
+          references[device, default: [:]][root] = pair
+        }
       }
-      groups.note(one.peerGroup, other.peerGroup)
+      groups.note(ours[index].peerGroup, theirs[other].peerGroup)
     }
   }
 
   mutating func differences() -> [MountDifference] {
-    for pair in pairing.pairs { compare(pair.expected, pair.found) }
+    let (ours, theirs) = (expected.mounts, found.mounts)
+    for pair in pairing.pairs { compare(pair, ours, theirs) }
     for index in pairing.missing {
       let mount = expected.mounts[index]
       list.append(.missing(path: mount.mountPoint, fileSystem: mount.fileSystem))
@@ -81,33 +87,39 @@ struct MountComparer {
     return list
   }
 
-  private mutating func compare(_ index: Int, _ other: Int) {
-    let (one, two) = (expected.mounts[index], found.mounts[other])
-    var check = Changes(path: one.mountPoint)
-    compareOrigin(index, one, two, &check)
-    if one.isRootDeleted != two.isRootDeleted {
-      check(.deletedRoot, "\(one.isRootDeleted)", "\(two.isRootDeleted)")
+  private mutating func compare(_ pair: Pair, _ ours: [Mount], _ theirs: [Mount]) {
+    let (index, other) = pair
+    var check = Changes(path: ours[index].mountPoint)
+    let reference = isExternal[index] ? nil : self.reference(of: index, ours)
+    if !isExternal[index] { compareOrigin(pair, reference, ours, theirs, &check) }
+    if ours[index].isRootDeleted != theirs[other].isRootDeleted {
+      check(.deletedRoot, "\(ours[index].isRootDeleted)", "\(theirs[other].isRootDeleted)")
     }
-    if one.attributes != two.attributes {
-      check(.attributes, "\(one.attributes)", "\(two.attributes)")
+    if ours[index].attributes != theirs[other].attributes {
+      check(.attributes, "\(ours[index].attributes)", "\(theirs[other].attributes)")
     }
-    if let kind = one.isFile, let otherKind = two.isFile, kind != otherKind {
+    if let kind = ours[index].isFile, let otherKind = theirs[other].isFile, kind != otherKind {
       check(.kind, kind ? "a file" : "a directory", otherKind ? "a file" : "a directory")
     }
-    if !IDMapping.agree(one.idMapping, two.idMapping) {
-      check(.idMapping, IDMapping.text(one.idMapping), IDMapping.text(two.idMapping))
+    if !IDMapping.agree(ours[index].idMapping, theirs[other].idMapping) {
+      check(
+        .idMapping, IDMapping.text(ours[index].idMapping), IDMapping.text(theirs[other].idMapping))
     }
-    if one.isUnbindable != two.isUnbindable {
-      check(.unbindable, "\(one.isUnbindable)", "\(two.isUnbindable)")
+    if ours[index].isUnbindable != theirs[other].isUnbindable {
+      check(.unbindable, "\(ours[index].isUnbindable)", "\(theirs[other].isUnbindable)")
     }
-    let isOfRoot = isOfRoot(index, one)
+    // The namespace root, or a part of what the root shows.
+    let isOfRoot = index == expected.rootIndex || reference?.expected == expected.rootIndex
     // What the root shared with the outside, or received from there, it has where its new source has it.
-    let lacksOutside = isOfRoot && one.isPeerGroupOutside && two.peerGroup == nil
-    if !lacksOutside, !groups.match(one.peerGroup, two.peerGroup) {
-      check(.peerGroup, text(one.peerGroup), text(two.peerGroup))
+    let (group, otherGroup) = (ours[index].peerGroup, theirs[other].peerGroup)
+    let lacksOutside = isOfRoot && ours[index].isPeerGroupOutside && otherGroup == nil
+    if !lacksOutside, !groups.match(group, otherGroup) {
+      check(.peerGroup, text(group), text(otherGroup))
     }
-    let isOutside = one.master.map { !groups.knowsExpected($0) } ?? false
-    if !(isOfRoot && isOutside && two.master == nil) { compareMasters(one, two, &check) }
+    let (master, otherMaster) = (ours[index].master, theirs[other].master)
+    let isOutside = master.map { !groups.knowsExpected($0) } ?? false
+    if !(isOfRoot && isOutside && otherMaster == nil) { compare(master, otherMaster, &check) }
+    guard !check.list.isEmpty else { return }
     list += check.list
     places += Array(repeating: index, count: check.list.count)
   }
@@ -127,45 +139,55 @@ struct MountComparer {
 
   /// Where the mount comes from: superblock and root.
   private mutating func compareOrigin(
-    _ index: Int, _ one: Mount, _ two: Mount, _ check: inout Changes
+    _ pair: Pair, _ reference: Pair?, _ ours: [Mount], _ theirs: [Mount], _ check: inout Changes
   ) {
-    if isExternal[index] { return }
-    if let reference = reference(of: one) {
-      if two.device != reference.found.device {
+    let (index, other) = pair
+    let (device, otherDevice) = (ours[index].device, theirs[other].device)
+    if let reference {
+      let root = theirs[reference.found].root
+      if otherDevice != theirs[reference.found].device {
         check(
-          .superblock, "that of \(reference.expected.mountPoint)",
-          "device \(two.device), not \(reference.found.device)")
+          .superblock, "that of \(ours[reference.expected].mountPoint)",
+          "device \(otherDevice), not \(theirs[reference.found].device)")
       }
-      let relative = two.root.relative(to: reference.found.root)
-      if relative == nil || relative != one.root.relative(to: reference.expected.root) {
-        check(.root, "\(one.root)", "\(two.root)")
+      let relative = theirs[other].root.relative(to: root)
+      if relative == nil
+        || relative != ours[index].root.relative(to: ours[reference.expected].root)
+      {
+        check(.root, "\(ours[index].root)", "\(theirs[other].root)")
       }
-      if !one.isCgroup { return }
+      if !ours[index].fileSystem.isCgroup { return }
     } else {
-      if !devices.pair(one.device, two.device) {
-        check(.superblock, devices.partner(of: one.device), "device \(two.device)")
+      if !devices.pair(device, otherDevice) {
+        check(.superblock, devices.partner(of: device), "device \(otherDevice)")
       }
-      if one.root != two.root { check(.root, "\(one.root)", "\(two.root)") }
+      if ours[index].root != theirs[other].root {
+        check(.root, "\(ours[index].root)", "\(theirs[other].root)")
+      }
     }
-    if one.fileSystem != two.fileSystem {
-      check(.fileSystem, "\(one.fileSystem)", "\(two.fileSystem)")
+    if ours[index].fileSystem != theirs[other].fileSystem {
+      check(.fileSystem, "\(ours[index].fileSystem)", "\(theirs[other].fileSystem)")
     }
-    if one.source != two.source { check(.source, "\"\(one.source)\"", "\"\(two.source)\"") }
-    if one.superblockFlags != two.superblockFlags {
-      check(.superblockFlags, "\(one.superblockFlags)", "\(two.superblockFlags)")
+    if ours[index].source != theirs[other].source {
+      check(.source, "\"\(ours[index].source)\"", "\"\(theirs[other].source)\"")
     }
-    if one.superblockOptions != two.superblockOptions,
-      normalisedOptions(one.superblockOptions, of: one.fileSystem)
-        != normalisedOptions(two.superblockOptions, of: two.fileSystem)
+    if ours[index].superblockFlags != theirs[other].superblockFlags {
+      check(
+        .superblockFlags, "\(ours[index].superblockFlags)", "\(theirs[other].superblockFlags)")
+    }
+    let (options, otherOptions) = (ours[index].superblockOptions, theirs[other].superblockOptions)
+    if options != otherOptions,
+      normalisedOptions(options, of: ours[index].fileSystem)
+        != normalisedOptions(otherOptions, of: theirs[other].fileSystem)
     {
-      check(.superblockOptions, "\"\(one.superblockOptions)\"", "\"\(two.superblockOptions)\"")
+      check(.superblockOptions, "\"\(options)\"", "\"\(otherOptions)\"")
     }
   }
 
   /// The external mount with the nearest root above; `nil` for a superblock of the container's own.
-  private func reference(of mount: Mount) -> (expected: Mount, found: Mount)? {
-    guard let known = references[mount.device] else { return nil }
-    var path: MountPath? = mount.root
+  private func reference(of index: Int, _ ours: [Mount]) -> Pair? {
+    guard let known = references[ours[index].device] else { return nil }
+    var path: MountPath? = ours[index].root
     while let root = path {
       if let reference = known[root] { return reference }
       path = root.parent
@@ -173,25 +195,16 @@ struct MountComparer {
     return nil
   }
 
-  /// Whether the mount is the namespace root, or shows a part of what the root shows.
-  private func isOfRoot(_ index: Int, _ mount: Mount) -> Bool {
-    index == expected.rootIndex
-      || !isExternal[index] && reference(of: mount)?.expected.id == expected.root.id
-  }
-
-  private func compareMasters(_ one: Mount, _ two: Mount, _ check: inout Changes) {
-    let isInside = one.master.map { groups.knowsExpected($0) } ?? false
-    let otherIsInside = two.master.map { groups.knowsFound($0) } ?? false
-    let same =
-      switch (one.master, two.master) {
-      case (nil, nil): true
-      case (let master?, let other?):
-        isInside == otherIsInside && (!isInside || groups.match(master, other))
-      default: false
-      }
-    if same { return }
-    check(
-      .master, text(one.master, isOutside: !isInside), text(two.master, isOutside: !otherIsInside))
+  private func compare(
+    _ master: PeerGroupID?, _ other: PeerGroupID?, _ check: inout Changes
+  ) {
+    if master == nil && other == nil { return }
+    let isInside = master.map { groups.knowsExpected($0) } ?? false
+    let otherIsInside = other.map { groups.knowsFound($0) } ?? false
+    if let master, let other, isInside == otherIsInside, !isInside || groups.match(master, other) {
+      return
+    }
+    check(.master, text(master, isOutside: !isInside), text(other, isOutside: !otherIsInside))
   }
 
   private func text(_ group: PeerGroupID?, isOutside: Bool = false) -> String {
@@ -200,6 +213,9 @@ struct MountComparer {
   }
 }
 
-extension Mount {
-  fileprivate var isCgroup: Bool { fileSystem == "cgroup" || fileSystem == "cgroup2" }
+extension KernelString {
+  private static let cgroup: KernelString = "cgroup"
+  private static let cgroup2: KernelString = "cgroup2"
+
+  fileprivate var isCgroup: Bool { self == .cgroup || self == .cgroup2 }
 }

@@ -16,6 +16,7 @@ struct Renumbering<Number: Hashable & Sendable & CustomStringConvertible>: Senda
 
   /// Notes a pair, and says whether it agrees with those before.
   mutating func pair(_ one: Number, _ other: Number) -> Bool {
+    if forward[one] == other { return true }
     note(one, other)
     return match(one, other)
   }

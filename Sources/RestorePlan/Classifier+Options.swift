@@ -105,8 +105,10 @@ extension Classifier {
   /// Masters and peers that lie outside the table: allowed where the mount comes from outside itself.
   func checkPropagation(_ result: inout Classification) {
     let table = result.table
-    let groups = Set(table.mounts.compactMap(\.peerGroup))
-    for (index, mount) in table.mounts.enumerated() {
+    let groups = Set(table.mounts.indices.compactMap { table.mounts[$0].peerGroup })
+    for index in table.mounts.indices
+    where table.mounts[index].master != nil || table.mounts[index].peerGroup != nil {
+      let mount = table.mounts[index]
       let origin = result.anchorIndex(of: index)
       let comesFromOutside = result.kinds[origin].isExternal || origin == table.rootIndex
       if let master = mount.master, !groups.contains(master), !comesFromOutside,

@@ -52,11 +52,12 @@ public struct Classifier {
   private func superblocks(of table: MountTable) -> [[Int]] {
     var groupOfDevice: [DeviceNumber: Int] = [:]
     var groups: [[Int]] = []
-    for (index, mount) in table.mounts.enumerated() {
-      if let group = groupOfDevice[mount.device] {
+    for index in table.mounts.indices {
+      let device = table.mounts[index].device
+      if let group = groupOfDevice[device] {
         groups[group].append(index)
       } else {
-        groupOfDevice[mount.device] = groups.count
+        groupOfDevice[device] = groups.count
         groups.append([index])
       }
     }
@@ -71,19 +72,16 @@ public struct Classifier {
     var anchors = Anchors()
     for index in group where kinds[index] != nil { anchors.add(mounts[index].root, index) }
     // Widest first, so that what is shown as a whole explains its parts.
-    let order = group.filter { kinds[$0] == nil }.sorted {
-      let left = mounts[$0]
-      let right = mounts[$1]
-      if left.isRootDeleted != right.isRootDeleted { return right.isRootDeleted }
-      return (left.root.depth, left.id) < (right.root.depth, right.id)
-    }
+    let order = group.filter { kinds[$0] == nil }.map { index in
+      (mounts[index].isRootDeleted ? 1 : 0, mounts[index].root.depth, mounts[index].id, index)
+    }.sorted(by: <)
     var isMadeAnew = false
-    for index in order {
-      let mount = mounts[index]
-      if let anchor = anchors.containing(mount.root) {
+    for (_, _, _, index) in order {
+      if let anchor = anchors.containing(mounts[index].root) {
         kinds[index] = .bind(of: mounts[anchor].id)
         continue
       }
+      let mount = mounts[index]
       let isWhole = mount.root.isRoot && !mount.isRootDeleted
       let kind: MountKind
       if let detected = detect(mount) {
@@ -157,8 +155,8 @@ public struct Classifier {
   }
 
   private func takeMoorings(_ table: MountTable, _ kinds: inout [MountKind?]) {
-    for (index, mount) in table.mounts.enumerated() where kinds[index] == nil {
-      switch mount.mooring {
+    for index in table.mounts.indices where kinds[index] == nil {
+      switch table.mounts[index].mooring {
       case .key(let key): kinds[index] = .externalByKey(key)
       case .detected(let path): kinds[index] = .externalDetected(path: path)
       case .device(let key): kinds[index] = .device(key)

@@ -6,10 +6,10 @@ extension ComparisonRules {
   /// - Parameter kinds: one a mount, in the order of the table.
   public init(kinds: [MountKind], of table: MountTable) {
     var outside: Set<MountID> = []
-    for (mount, kind) in zip(table.mounts, kinds) {
+    for (index, kind) in kinds.enumerated() {
       switch kind {
-      case .namespaceRoot, .namespaceFile: outside.insert(mount.id)
-      default: if kind.isExternal { outside.insert(mount.id) }
+      case .namespaceRoot, .namespaceFile: outside.insert(table.mounts[index].id)
+      default: if kind.isExternal { outside.insert(table.mounts[index].id) }
       }
     }
     self.init { [outside] in outside.contains($0.id) }

@@ -15,18 +15,18 @@ enum FileSystemKind {
   /// Not made by the restore.
   case other
 
-  init(_ name: KernelString) {
-    switch name.description {
-    case "tmpfs", "ramfs": self = .memory
-    case "proc", "sysfs", "devpts", "mqueue": self = .kernelView
-    case "devtmpfs", "binfmt_misc", "fusectl", "securityfs", "debugfs", "tracefs", "pstore",
-      "configfs", "hugetlbfs", "bpf", "efivarfs":
-      self = .single
-    case "cgroup", "cgroup2": self = .controlGroup
-    case "nsfs": self = .namespaceFiles
-    default: self = .other
-    }
-  }
+  /// Found by the bytes of the name: to make a `String` of it for every mount costs more than the look-up.
+  private static let known: [KernelString: FileSystemKind] = [
+    "tmpfs": .memory, "ramfs": .memory,
+    "proc": .kernelView, "sysfs": .kernelView, "devpts": .kernelView, "mqueue": .kernelView,
+    "devtmpfs": .single, "binfmt_misc": .single, "fusectl": .single, "securityfs": .single,
+    "debugfs": .single, "tracefs": .single, "pstore": .single, "configfs": .single,
+    "hugetlbfs": .single, "bpf": .single, "efivarfs": .single,
+    "cgroup": .controlGroup, "cgroup2": .controlGroup,
+    "nsfs": .namespaceFiles,
+  ]
+
+  init(_ name: KernelString) { self = Self.known[name] ?? .other }
 
   var canBeMade: Bool {
     switch self {

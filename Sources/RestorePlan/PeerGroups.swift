@@ -18,14 +18,15 @@ struct PeerGroups {
   private(set) var groups: [PeerGroupID: Group] = [:]
 
   init(_ table: MountTable) {
-    for (index, mount) in table.mounts.enumerated() {
-      guard let id = mount.peerGroup else { continue }
+    let mounts = table.mounts
+    for index in mounts.indices {
+      guard let id = mounts[index].peerGroup else { continue }
       groups[id, default: Group()].members.append(index)
-      if let master = mount.master { groups[id]!.master = master }
-      if mount.isPeerGroupOutside { groups[id]!.isOutside = true }
+      if let master = mounts[index].master { groups[id]!.master = master }
+      if mounts[index].isPeerGroupOutside { groups[id]!.isOutside = true }
     }
-    for (index, mount) in table.mounts.enumerated() {
-      if mount.peerGroup == nil, let master = mount.master, groups[master] != nil {
+    for index in mounts.indices {
+      if mounts[index].peerGroup == nil, let master = mounts[index].master, groups[master] != nil {
         groups[master]!.plainSlaves.append(index)
       }
     }
@@ -39,10 +40,10 @@ struct PeerGroups {
 
   subscript(id: PeerGroupID) -> Group? { groups[id] }
 
-  /// Whether joining must wait until nothing more will be mounted.
-  func isLate(_ mount: Mount) -> Bool {
-    if let id = mount.peerGroup { return groups[id]?.isLate ?? false }
-    guard let master = mount.master else { return false }
+  /// Whether joining must wait until nothing more will be mounted, for a mount of these groups.
+  func isLate(_ group: PeerGroupID?, slaveOf master: PeerGroupID?) -> Bool {
+    if let group { return groups[group]?.isLate ?? false }
+    guard let master else { return false }
     return groups[master]?.isLate ?? true
   }
 

@@ -19,7 +19,6 @@ extension RestorePlanner {
 
   /// Whether the mount's root is a path below what stands for its file system.
   private mutating func checkBasis(_ index: Int) {
-    // A copy of a mount is a dozen references, and most mounts are as they should be.
     if table.mounts[index].isRootDeleted, !table.mounts[index].root.isNormal,
       !table.mounts[index].root.isRoot
     {
@@ -28,7 +27,7 @@ extension RestorePlanner {
     }
     let anchor = anchorIndex(of: index)
     guard anchor != index || kinds[index] == .newSuperblock else { return }
-    guard let rest = table.mounts[index].root.relative(to: anchors[anchor]?.shown ?? .root) else {
+    guard anchors[anchor].shown.contains(table.mounts[index].root) else {
       let mount = table.mounts[index]
       findings.append(
         Finding(
@@ -36,7 +35,7 @@ extension RestorePlanner {
             + "stands for its file system: the images are wrong", on: mount))
       return
     }
-    if !rest.isEmpty, !MountPath([0x2F] + rest).isNormal {
+    if !table.mounts[index].root.isNormal(below: anchors[anchor].shown) {
       let mount = table.mounts[index]
       findings.append(Finding("its root \"\(mount.root)\" is not a normal path", on: mount))
     }

@@ -3,10 +3,9 @@ import MountTable
 extension RestorePlanner {
   /// Gives the mount in the slot the propagation that the table says.
   mutating func setPropagation(_ index: Int, _ slot: Slot) {
-    let mount = table.mounts[index]
-    if mount.isUnbindable {
+    if table.mounts[index].isUnbindable {
       steps.append(.setPropagation(slot, .unbindable))
-    } else if let id = mount.peerGroup, let group = groups[id] {
+    } else if let id = table.mounts[index].peerGroup, let group = groups[id] {
       if group.isOutside {
         joinOutside(index, slot)
       } else if exemplars[id] != nil {
@@ -15,7 +14,7 @@ extension RestorePlanner {
       } else {
         found(group, index, slot)
       }
-    } else if let master = mount.master {
+    } else if let master = table.mounts[index].master {
       if groups[master] != nil {
         joinAsSlave(of: master, index, slot)
       } else {

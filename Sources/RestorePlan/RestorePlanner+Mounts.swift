@@ -3,36 +3,36 @@ import MountTable
 extension RestorePlanner {
   /// A slot that holds this mount, detached, with its attributes.
   mutating func materialise(_ index: Int) -> Slot {
-    let mount = table.mounts[index]
     let anchor = anchorIndex(of: index)
     let origin = ensureAnchor(anchor)
-    if anchors[anchor]!.isDirect {
+    if anchors[anchor].isDirect {
       let isOurs = kinds[anchor] == .newSuperblock && !hasContent(table.mounts[anchor])
-      if !isOurs { setAttributes(mount, origin, always: isTakenFromOutside(anchor)) }
+      if !isOurs { setAttributes(of: index, origin, always: isTakenFromOutside(anchor)) }
       return origin
     }
-    if mount.isRootDeleted,
-      let placeholder = anchors[anchor]!.placeholderOf[Unlinked(mount)]
+    if table.mounts[index].isRootDeleted,
+      let placeholder = anchors[anchor].placeholderOf[Unlinked(table.mounts[index])]
     {
-      return clone(of: origin, path: anchors[anchor]!.placeholders[placeholder].name.bytes, mount)
+      return clone(of: origin, path: anchors[anchor].placeholders[placeholder].name, index)
     }
-    let path = mount.root.relative(to: anchors[anchor]!.shown) ?? []
-    if case .controlGroup = FileSystemKind(mount.fileSystem), !path.isEmpty {
+    let path = table.mounts[index].root.relative(to: anchors[anchor].shown) ?? []
+    if !path.isEmpty, case .controlGroup = FileSystemKind(table.mounts[index].fileSystem) {
       steps.append(.makeControlGroup(in: origin, path: KernelString(path)))
     }
-    return clone(of: origin, path: path, mount)
+    return clone(of: origin, path: KernelString(path), index)
   }
 
-  private mutating func clone(of origin: Slot, path: [UInt8], _ mount: Mount) -> Slot {
+  private mutating func clone(of origin: Slot, path: KernelString, _ index: Int) -> Slot {
     let slot = newSlot()
-    steps.append(.clone(of: origin, path: KernelString(path), mount: mount.id, into: slot))
-    setAttributes(mount, slot, always: false)
+    steps.append(.clone(of: origin, path: path, mount: table.mounts[index].id, into: slot))
+    setAttributes(of: index, slot, always: false)
     return slot
   }
 
-  private mutating func setAttributes(_ mount: Mount, _ slot: Slot, always: Bool) {
-    if always || mount.attributes != MountAttributes() {
-      steps.append(.setAttributes(slot, mount.attributes))
+  private mutating func setAttributes(of index: Int, _ slot: Slot, always: Bool) {
+    let attributes = table.mounts[index].attributes
+    if always || attributes != MountAttributes() {
+      steps.append(.setAttributes(slot, attributes))
     }
   }
 
@@ -48,12 +48,12 @@ extension RestorePlanner {
 
   /// Makes or takes what the anchor stands for, once.
   mutating func ensureAnchor(_ index: Int) -> Slot {
-    if let slot = anchors[index]!.slot { return slot }
+    if let slot = anchors[index].slot { return slot }
     let mount = table.mounts[index]
     let source = source(of: index)
     let slot = source == nil ? newSlot() : slotFromStart()
-    anchors[index]!.slot = slot
-    let isDirect = anchors[index]!.isDirect
+    anchors[index].slot = slot
+    let isDirect = anchors[index].isDirect
     if let source {
       outside.append(.takeFromOutside(source, mount: mount.id, into: slot))
       if !isDirect {
@@ -67,20 +67,20 @@ extension RestorePlanner {
       let content = hasContent(mount)
       var new = newFileSystem(mount, kinds[index])
       let flags = new.flags
-      if content || !anchors[index]!.placeholders.isEmpty { new.flags.remove(.readOnly) }
+      if content || !anchors[index].placeholders.isEmpty { new.flags.remove(.readOnly) }
       let attributes = isDirect && !content ? mount.attributes : MountAttributes()
       steps.append(.createFileSystem(new, attributes: attributes, mount: mount.id, into: slot))
       if !isDirect { steps.append(.stage(slot)) }
       if content { steps.append(.unpack(mount.device, into: slot)) }
       if new.flags != flags {
-        if anchors[index]!.placeholders.isEmpty {
+        if anchors[index].placeholders.isEmpty {
           steps.append(.setSuperblockFlags(slot, flags))
         } else {
-          anchors[index]!.lateFlags = flags
+          anchors[index].lateFlags = flags
         }
       }
     }
-    for placeholder in anchors[index]!.placeholders {
+    for placeholder in anchors[index].placeholders {
       steps.append(
         .makePlaceholder(
           in: slot, name: placeholder.name, isFile: placeholder.isFile,
@@ -91,12 +91,12 @@ extension RestorePlanner {
 
   /// Everything that shows them is attached: now they can go.
   mutating func removePlaceholders(_ index: Int, _ origin: Slot) {
-    for placeholder in anchors[index]!.placeholders {
-      guard let path = placeholder.root.relative(to: anchors[index]!.shown) else { continue }
+    for placeholder in anchors[index].placeholders {
+      guard let path = placeholder.root.relative(to: anchors[index].shown) else { continue }
       steps.append(
         .removePlaceholder(in: origin, name: placeholder.name, path: KernelString(path)))
     }
-    if let flags = anchors[index]!.lateFlags { steps.append(.setSuperblockFlags(origin, flags)) }
+    if let flags = anchors[index].lateFlags { steps.append(.setSuperblockFlags(origin, flags)) }
   }
 
   /// Where the anchor's mount is taken from, where it lies outside.

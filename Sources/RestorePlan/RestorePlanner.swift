@@ -79,12 +79,14 @@ struct RestorePlanner {
   let table: MountTable
   let kinds: [MountKind]
   private let unlinkedRoots: [(index: Int, anchor: Int)]
+  /// Where the mount stands, by index, that stands for the superblock of each.
+  private let anchorIndices: [Int]
   let groups: PeerGroups
   var findings: [Finding]
   var outside: [RestoreStep] = []
   var steps: [RestoreStep] = []
-  /// By index of their mount in `table`.
-  var anchors: [Anchor?]
+  /// By index of their mount in `table`; of no use for those that stand for nothing.
+  var anchors: [Anchor]
   var exemplars: [PeerGroupID: Exemplar] = [:]
   /// The slot that a mount is in, by its index, while there is one.
   var mountSlots: [Slot?]
@@ -99,11 +101,11 @@ struct RestorePlanner {
 
   /// A superblock, or the part of it that came from outside, from which mounts are cloned.
   struct Anchor {
-    var shown: MountPath
+    var shown = MountPath.root
     /// Mounts and exemplars that are still to be cloned from it.
-    var uses: Int
+    var uses = 0
     /// Its only mount is the one that was made or taken: nothing is staged.
-    var isDirect: Bool
+    var isDirect = false
     var slot: Slot?
     /// What stands for what was unlinked, in the order in which it is made.
     var placeholders: [Placeholder] = []
@@ -144,7 +146,8 @@ struct RestorePlanner {
     table = classification.table
     kinds = classification.kinds
     unlinkedRoots = classification.unlinkedRoots
-    anchors = Array(repeating: nil, count: table.mounts.count)
+    anchorIndices = classification.kinds.indices.map { classification.anchorIndex(of: $0) }
+    anchors = Array(repeating: Anchor(), count: table.mounts.count)
     mountSlots = Array(repeating: nil, count: table.mounts.count)
     groups = PeerGroups(classification.table)
     findings = classification.findings
@@ -172,8 +175,9 @@ struct RestorePlanner {
           ))
       }
     }
+    steps.insert(contentsOf: outside, at: 0)
     return RestorePlan(
-      steps: outside + steps, slotCount: slotCount, expected: table, kinds: kinds,
+      steps: steps, slotCount: slotCount, expected: table, kinds: kinds,
       findings: findings)
   }
 
@@ -197,10 +201,7 @@ struct RestorePlanner {
 
   // MARK: Anchors
 
-  func anchorIndex(of index: Int) -> Int {
-    if case .bind(let id) = kinds[index], let anchor = table.index(of: id) { return anchor }
-    return index
-  }
+  func anchorIndex(of index: Int) -> Int { anchorIndices[index] }
 
   /// What a clone of the anchor's own superblock or source shows.
   private func shown(by index: Int) -> MountPath {
@@ -217,20 +218,18 @@ struct RestorePlanner {
   private mutating func countUses() {
     for index in table.mounts.indices {
       let anchor = anchorIndex(of: index)
-      if anchors[anchor] == nil {
-        anchors[anchor] = Anchor(shown: shown(by: anchor), uses: 0, isDirect: false)
-      }
-      anchors[anchor]!.uses += 1
+      if anchors[anchor].uses == 0 { anchors[anchor].shown = shown(by: anchor) }
+      anchors[anchor].uses += 1
     }
     for (index, anchor) in unlinkedRoots { addPlaceholder(index, anchor) }
     for (id, group) in groups.groups where needsExemplar(group) {
-      anchors[anchorIndex(of: group.members[0])]!.uses += 1
+      anchors[anchorIndex(of: group.members[0])].uses += 1
       exemplars[id] = Exemplar(
         slot: nil, uses: group.members.count + group.plainSlaves.count + group.slaveGroups.count)
     }
-    for index in anchors.indices where anchors[index]?.uses == 1 {
-      anchors[index]!.isDirect =
-        table.mounts[index].root == anchors[index]!.shown && anchors[index]!.placeholders.isEmpty
+    for index in anchors.indices where anchors[index].uses == 1 {
+      anchors[index].isDirect =
+        table.mounts[index].root == anchors[index].shown && anchors[index].placeholders.isEmpty
     }
   }
 
@@ -239,22 +238,22 @@ struct RestorePlanner {
   private mutating func addPlaceholder(_ index: Int, _ anchor: Int) {
     let mount = table.mounts[index]
     let unlinked = Unlinked(mount)
-    guard anchors[anchor]!.placeholderOf[unlinked] == nil else { return }
+    guard anchors[anchor].placeholderOf[unlinked] == nil else { return }
     placeholderCount += 1
     let name = KernelString(".mooring-unlinked-\(placeholderCount)")
     let isFile = mount.isFile ?? false
     let file = mount.unlinkedAs ?? mount.id
     let content: PlaceholderContent =
-      if isFile, let first = anchors[anchor]!.firstNameOf[file] {
+      if isFile, let first = anchors[anchor].firstNameOf[file] {
         .link(to: first)
       } else if request.archivedRoots.contains(file) {
         .saved(file)
       } else {
         .empty
       }
-    if anchors[anchor]!.firstNameOf[file] == nil { anchors[anchor]!.firstNameOf[file] = name }
-    anchors[anchor]!.placeholderOf[unlinked] = anchors[anchor]!.placeholders.count
-    anchors[anchor]!.placeholders.append(
+    if anchors[anchor].firstNameOf[file] == nil { anchors[anchor].firstNameOf[file] = name }
+    anchors[anchor].placeholderOf[unlinked] = anchors[anchor].placeholders.count
+    anchors[anchor].placeholders.append(
       Placeholder(name: name, root: mount.root, isFile: isFile, content: content))
     if content == .empty {
       findings.append(
@@ -272,6 +271,8 @@ struct RestorePlanner {
 
   /// Parents before children; what hides a sibling or the mount itself comes after what it hides.
   private mutating func buildTree() {
+    // Most mounts are cloned, attached and released.
+    steps.reserveCapacity(table.mounts.count * 3 + 64)
     var stack: [(index: Int, children: [Int], next: Int)] = []
     func sortedChildren(_ index: Int) -> [Int] {
       let children = table.children(of: index)
@@ -310,45 +311,47 @@ struct RestorePlanner {
 
   /// Gets the mount into a slot and attaches it.
   private mutating func place(_ index: Int) {
-    let mount = table.mounts[index]
     let slot = materialise(index)
-    if let mapping = mount.idMapping { steps.append(.setIDMapping(slot, mapping)) }
+    if let mapping = table.mounts[index].idMapping { steps.append(.setIDMapping(slot, mapping)) }
     mountSlots[index] = slot
     guard let parent = table.parentIndex(of: index), let parentSlot = mountSlots[parent] else {
       steps.append(.stage(slot))
       return
     }
-    let path = mount.mountPoint.relative(to: table.mounts[parent].mountPoint) ?? []
+    let path =
+      table.mounts[index].mountPoint.relative(to: table.mounts[parent].mountPoint) ?? []
     steps.append(
       .attach(
-        slot, at: parentSlot, path: KernelString(path), mount: mount.id,
+        slot, at: parentSlot, path: KernelString(path), mount: table.mounts[index].id,
         missing: missing(path, on: parent, parentSlot)))
   }
 
   private func missing(_ path: [UInt8], on parent: Int, _ slot: Slot) -> MissingMountPoint {
     let index = anchorIndex(of: parent)
-    let mount = table.mounts[parent]
-    guard let anchor = anchors[index], !mount.isRootDeleted, !path.isEmpty else { return .fail }
+    guard !table.mounts[parent].isRootDeleted, !path.isEmpty else { return .fail }
     let isRoot = index == table.rootIndex && request.root != nil
     if !isRoot {
       guard kinds[index] == .newSuperblock || index == table.rootIndex,
-        case .memory = FileSystemKind(mount.fileSystem)
+        case .memory = FileSystemKind(table.mounts[parent].fileSystem)
       else { return .fail }
     }
-    if anchor.isDirect { return .make(origin: slot, path: KernelString(path), onDisk: isRoot) }
-    guard let origin = anchor.slot, let base = mount.root.relative(to: anchor.shown) else {
-      return .fail
+    if anchors[index].isDirect {
+      return .make(origin: slot, path: KernelString(path), onDisk: isRoot)
     }
-    let full = MountPath.root.appending(base).appending(path)
-    return .make(origin: origin, path: KernelString(Array(full.bytes.dropFirst())), onDisk: isRoot)
+    guard let origin = anchors[index].slot,
+      let base = table.mounts[parent].root.relative(to: anchors[index].shown)
+    else { return .fail }
+    let full = base.isEmpty ? path : base + [0x2F] + path
+    return .make(origin: origin, path: KernelString(full), onDisk: isRoot)
   }
 
   /// Everything below the mount is in place: it joins its group and is let go.
   private mutating func finish(_ index: Int) {
-    let mount = table.mounts[index]
     let slot = mountSlots[index]!
     // The root, and what is mounted over it: pivot_root wants them private.
-    if mount.mountPoint.isRoot || groups.isLate(mount) {
+    if table.mounts[index].mountPoint.isRoot
+      || groups.isLate(table.mounts[index].peerGroup, slaveOf: table.mounts[index].master)
+    {
       late.append(index)
     } else {
       setPropagation(index, slot)
@@ -359,9 +362,9 @@ struct RestorePlanner {
   }
 
   mutating func useAnchor(_ index: Int) {
-    anchors[index]!.uses -= 1
-    if anchors[index]!.uses == 0, !anchors[index]!.isDirect, let slot = anchors[index]!.slot {
-      anchors[index]!.slot = nil
+    anchors[index].uses -= 1
+    if anchors[index].uses == 0, !anchors[index].isDirect, let slot = anchors[index].slot {
+      anchors[index].slot = nil
       removePlaceholders(index, slot)
       release(slot)
     }

@@ -2,9 +2,11 @@ import MountTable
 
 /// A place for the descriptor of a mount while the plan runs. Used again once it is released.
 public struct Slot: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
-  public var number: Int
-  public init(_ number: Int) { self.number = number }
-  public init(from decoder: any Decoder) throws { number = try Int(from: decoder) }
+  /// Of 32 bits: steps are many.
+  private var rawValue: Int32
+  public var number: Int { Int(rawValue) }
+  public init(_ number: Int) { rawValue = Int32(number) }
+  public init(from decoder: any Decoder) throws { rawValue = try Int32(from: decoder) }
   public func encode(to encoder: any Encoder) throws { try number.encode(to: encoder) }
   public static func < (left: Slot, right: Slot) -> Bool { left.number < right.number }
   public var description: String { "#\(number)" }

@@ -8,7 +8,6 @@ struct MountInfoConversion {
   private let hasDevRoot: Bool
   private var mounts: [Mount] = []
   private var failure: MountInfoError?
-  // What the last mount had: neighbours are mostly alike, and an array shared costs no allocation.
   private var lastRoot = SharedBytes()
   private var lastFileSystem = SharedBytes()
   private var lastSource = SharedBytes()
@@ -100,24 +99,6 @@ enum DeletedMarker {
     else { return (root, false) }
     // The root of a superblock cannot be unlinked, so that something always stands in front.
     return (UnsafeRawBufferPointer(rebasing: root[..<(root.count - length)]), true)
-  }
-}
-
-/// Gives the same array again while the bytes stay the same.
-struct SharedBytes {
-  private var last: [UInt8] = []
-
-  mutating func array(_ text: UnsafePointer<CChar>) -> [UInt8] {
-    array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
-  }
-
-  mutating func array(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-    let same = last.withUnsafeBytes {
-      $0.count == bytes.count
-        && (bytes.isEmpty || memcmp($0.baseAddress!, bytes.baseAddress!, bytes.count) == 0)
-    }
-    if !same { last = Array(bytes) }
-    return last
   }
 }
 

@@ -54,12 +54,20 @@ struct MountInfoText: ~Copyable {
   private var used: Int
 
   init(capacity: Int) {
-    memory = .allocate(byteCount: Self.mark.utf8CodeUnitCount + capacity + 1, alignment: 16)
+    memory = Self.memory(of: Self.mark.utf8CodeUnitCount + capacity + 1, grown: nil)
     memcpy(memory.baseAddress!, Self.mark.utf8Start, Self.mark.utf8CodeUnitCount)
     used = Self.mark.utf8CodeUnitCount
   }
 
-  deinit { memory.deallocate() }
+  deinit { free(memory.baseAddress) }
+
+  /// By `realloc`, which need not copy: the text of many mounts grows many times.
+  private static func memory(
+    of count: Int, grown old: UnsafeMutableRawPointer?
+  ) -> UnsafeMutableRawBufferPointer {
+    guard let start = realloc(old, count) else { fatalError("out of memory") }
+    return UnsafeMutableRawBufferPointer(start: start, count: count)
+  }
 
   var forLibmount: UnsafeMutableRawBufferPointer { .init(rebasing: memory[..<used]) }
   var lines: UnsafeRawBufferPointer {
@@ -95,11 +103,7 @@ struct MountInfoText: ~Copyable {
 
   private mutating func room(for count: Int) -> UnsafeMutableRawBufferPointer {
     if memory.count - used < count {
-      let larger = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: max(memory.count * 2, used + count), alignment: 16)
-      memcpy(larger.baseAddress!, memory.baseAddress!, used)
-      memory.deallocate()
-      memory = larger
+      memory = Self.memory(of: max(memory.count * 2, used + count), grown: memory.baseAddress)
     }
     return UnsafeMutableRawBufferPointer(rebasing: memory[used...])
   }

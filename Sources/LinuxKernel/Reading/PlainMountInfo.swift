@@ -24,7 +24,7 @@ struct PlainMountInfo {
       memchr(start, 0, text.count) == nil
     else { return nil }
     var reader = PlainMountInfo()
-    reader.mounts.reserveCapacity(text.count / 100)
+    reader.mounts.reserveCapacity(text.count { $0 == 0x0A })
     var rest = text
     while !rest.isEmpty {
       guard let end = memchr(rest.baseAddress!, 0x0A, rest.count) else { return nil }
