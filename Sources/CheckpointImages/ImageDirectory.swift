@@ -52,7 +52,8 @@ public struct ImageDirectory: ~Copyable, Sendable {
     let inventory = try inventory(among: names)
     let lacking = wanted.subtracting(try parts(inventory, names))
     guard lacking.isEmpty else { throw ImageError(path, .lacks(lacking)) }
-    let pid = try firstProcess()
+    let pids = try processes()
+    let pid = pids.first
     var ids: [NamespaceKind: UInt32] = [:]
     var descriptors = FileImages.firstTable
     if let pid,
@@ -85,7 +86,8 @@ public struct ImageDirectory: ~Copyable, Sendable {
     container.namespaceIDs = ids
     if wanted.contains(.files) {
       container.files = try FileImages(directory: descriptor).read(
-        first: descriptors, pid: container.pid, among: names)
+        first: descriptors, pid: container.pid, others: try tables(of: pids.dropFirst()),
+        among: names)
     }
     guard wanted.contains(.mounts) else { return container }
     for name in names {
@@ -128,17 +130,32 @@ public struct ImageDirectory: ~Copyable, Sendable {
     return try ImageFraming.onlyEntry(of: type, kind: kind, file: file, bytes: bytes)
   }
 
-  /// The first process of the tree, which is the root of it.
-  private func firstProcess() throws(ImageError) -> Int32? {
+  /// The processes of the tree, its root first; none where the set does not say.
+  private func processes() throws(ImageError) -> [Int32] {
     let file = ImageName.processes
-    guard let bytes = try ImageFiles.read(file, in: descriptor) else { return nil }
-    let entries = try ImageFraming.entries(
-      of: ImageProcessEntry.self, kind: .processes, file: file, bytes: bytes)
-    guard let first = entries.first?.entry else { throw ImageError(file, .entryCount(0)) }
-    guard let pid = Int32(exactly: first.pid), pid > 0 else {
-      throw ImageError(file, .badValue(field: "pid", value: "\(first.pid)"))
+    guard let bytes = try ImageFiles.read(file, in: descriptor) else { return [] }
+    var pids: [Int32] = []
+    try ImageFraming.forEachEntry(
+      of: ImageProcessEntry.self, kind: .processes, file: file, bytes: bytes
+    ) { (entry, offset) throws(ImageError) in
+      guard let pid = Int32(exactly: entry.pid), pid > 0 else {
+        throw ImageError(file, .badValue(field: "pid", value: "\(entry.pid)"))
+      }
+      pids.append(pid)
     }
-    return pid
+    guard !pids.isEmpty else { throw ImageError(file, .entryCount(0)) }
+    return pids
+  }
+
+  /// Whose the tables of descriptors are, by their numbers.
+  private func tables(of pids: ArraySlice<Int32>) throws(ImageError) -> [UInt32: Int32] {
+    var tables: [UInt32: Int32] = [:]
+    for pid in pids {
+      let file = ImageName.ids(of: UInt32(pid))
+      guard let entry = try entry(ImageTaskIDs.self, kind: .ids, in: file) else { continue }
+      if tables[entry.filesID] == nil { tables[entry.filesID] = pid }
+    }
+    return tables
   }
 
   private func mountImage(

@@ -73,9 +73,17 @@ public struct FileClassifier {
     let keys = keysOfFiles(table)
     var result = ClassifiedFiles(table: table, findings: keys.findings + unmatched(table))
     for (place, file) in table.files.enumerated() {
-      if options.skipped.contains(where: { $0.matches(file, table) }) {
+      let skipped = options.skipped.first { $0.matches(file, table) }
+      if let skipped, keys.keys[place] == nil || skipped.isOneFile {
         result.classes.append(.skipped)
+        if let key = keys.keys[place] {
+          result.findings.append(
+            Finding(
+              "--skip-file \(skipped) leaves out the file that is called \(key)",
+              cures: ["take one of the two options away"]))
+        }
       } else if let key = keys.keys[place] {
+        // One of a kind that is left out else.
         result.classes.append(.externalByKey(key))
       } else if let known = withoutHelp(file, tree) {
         result.classes.append(known)
@@ -93,7 +101,7 @@ public struct FileClassifier {
   private func withoutHelp(_ file: OpenFile, _ tree: TreeSockets) -> FileClass? {
     // Of a device that is not open (O_PATH) there is no state, and that of /dev/null is none.
     let isMemory = file.kind == .characterDevice && file.device?.major == 1
-    if file.kind.isFoundByPath || isMemory || file.flags.contains(.pathOnly) {
+    if file.kind.isFoundByPath || isMemory || file.isPathOnly {
       if file.isReachable { return .inTree }
       return isMemory ? .processState : nil
     }
@@ -126,11 +134,24 @@ public struct FileClassifier {
       }
       for place in places { keys[place] = option.key }
     }
+    var placeOfKey: [KernelString: Int] = [:]
     for option in options.inherited {
       if let places = placesOfKey[option.key] {
         for place in places { keys[place] = option.key }
       } else if let place = placeOfNumber[option.number] {
+        if let other = keys[place], other != option.key {
+          findings.append(
+            Finding(
+              "--inherit-fd '\(option)': the open file of descriptor \(option.number) is called "
+                + "\(other) already", cures: ["give it one name"]))
+        } else if let other = placeOfKey[option.key], other != place {
+          findings.append(
+            Finding(
+              "--inherit-fd '\(option)': another open file is called \(option.key) already",
+              cures: ["give each a name of its own"]))
+        }
         keys[place] = option.key
+        placeOfKey[option.key] = place
       } else {
         findings.append(
           Finding(

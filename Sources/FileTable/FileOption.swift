@@ -102,6 +102,11 @@ public enum SkippedFile: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether it is about one file, not all of a kind.
+  var isOneFile: Bool {
+    if case .kind = self { false } else { true }
+  }
+
   func matches(_ file: OpenFile, _ table: FileTable) -> Bool {
     switch self {
     case .kind(let kind): file.kind == kind

@@ -14,6 +14,14 @@ public enum FileSource: Hashable, Sendable, CustomStringConvertible {
   /// A socket that is made and connected: a path, or a name after a zero byte.
   case connected(KernelString)
 
+  /// Whether the user says where it comes from.
+  var isGiven: Bool {
+    switch self {
+    case .pluginForFile, .pluginForSocket: false
+    case .inherited, .opened, .connected: true
+    }
+  }
+
   public var description: String {
     switch self {
     case .pluginForFile(let id): "ask plugins for file \(id)"
@@ -75,10 +83,13 @@ public struct FilePlan: Hashable, Sendable {
     var words: [(number: Int32, word: String)] = []
     findings += Self.unmatched(saved.table, options)
     for (file, fileClass) in zip(saved.table.files, saved.classes) {
-      guard fileClass.isExternal,
-        !options.skipped.contains(where: { $0.matches(file, saved.table) })
-      else { continue }
-      guard let source = Self.source(of: file, fileClass, options) else {
+      let source = Self.source(of: file, fileClass, options)
+      let skipped = options.skipped.contains {
+        // What is given is no longer one of a kind.
+        $0.matches(file, saved.table) && ($0.isOneFile || source?.isGiven != true)
+      }
+      guard fileClass.isExternal, !skipped else { continue }
+      guard let source else {
         findings.append(Self.missing(file, fileClass, saved.table))
         continue
       }
@@ -173,9 +184,16 @@ public struct FilePlan: Hashable, Sendable {
   private static func unmatched(_ table: FileTable, _ options: FileOptions) -> [Finding] {
     let keys = Set(table.files.map(\.key))
     let look = "'mooring files -D' shows which there are"
-    return options.external.filter { !keys.contains($0.key) }.map {
-      Finding("--external '\($0)': the images have no such file", cures: [look])
+    var given: Set<KernelString> = []
+    let twice = options.inherited.filter { !given.insert($0.key).inserted }.map {
+      Finding(
+        "--inherit-fd '\($0)': another descriptor is given for \($0.key) already",
+        cures: ["give one"])
     }
+    return twice
+      + options.external.filter { !keys.contains($0.key) }.map {
+        Finding("--external '\($0)': the images have no such file", cures: [look])
+      }
       + options.skipped.compactMap { skipped in
         if case .kind = skipped { return nil }
         if table.files.contains(where: { skipped.matches($0, table) }) { return nil }

@@ -60,7 +60,7 @@ public struct HeldDescriptor: Hashable, Sendable {
 public struct FileHolder: Hashable, Sendable {
   /// As the engine's PID namespace numbers it; 0 where it is not known (of images).
   public var pid: Int32
-  /// As the innermost PID namespace numbers it.
+  /// As the PID namespace of the tree's first process numbers it.
   public var innerPID: Int32
 
   public init(pid: Int32, innerPID: Int32) {
@@ -119,7 +119,8 @@ public struct OpenFile: Hashable, Sendable {
   public var inode: UInt64
   /// The mount it was opened on, as `/proc/PID/fdinfo` numbers it.
   public var mount: MountID
-  public var flags: OpenFlags
+  /// `nil` where images do not say.
+  public var flags: OpenFlags?
   /// Where it is read and written next, in bytes.
   public var position: UInt64 = 0
   /// What a device file is for.
@@ -133,7 +134,7 @@ public struct OpenFile: Hashable, Sendable {
 
   public init(
     id: UInt32, kind: OpenFileKind, name: KernelString, inode: UInt64, mount: MountID,
-    flags: OpenFlags, device: DeviceNumber? = nil
+    flags: OpenFlags?, device: DeviceNumber? = nil
   ) {
     self.id = id
     self.kind = kind
@@ -143,6 +144,9 @@ public struct OpenFile: Hashable, Sendable {
     self.flags = flags
     self.device = device
   }
+
+  /// `O_PATH`: a name only.
+  public var isPathOnly: Bool { flags?.contains(.pathOnly) ?? false }
 
   /// CRIU's name for it, by which mappings find it: `unix[INODE]`, `file[MNTID:INODE]`.
   public var key: KernelString {

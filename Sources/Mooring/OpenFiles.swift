@@ -165,8 +165,8 @@ enum OpenFiles {
             try checked(copy < 0 ? -Int(errno) : Int(copy), "fcntl(F_DUPFD)", "\(number)"))))
     case .opened(let path):
       // A fifo would wait for its other end.
-      let flags = CInt(step.file.flags.rawValue) & ~(O_CREAT | O_EXCL | O_TRUNC)
-      let waits = step.file.flags.contains(.pathOnly) ? 0 : O_NONBLOCK
+      let flags = CInt(step.file.flags?.rawValue ?? 0) & ~(O_CREAT | O_EXCL | O_TRUNC)
+      let waits = step.file.isPathOnly ? 0 : O_NONBLOCK
       let file = try Descriptor.open(path.bytes, flags: flags | O_NOCTTY | waits)
       // What cannot be positioned stays where it is.
       _ = lseek(file.number, off_t(clamping: step.file.position), SEEK_SET)
@@ -209,8 +209,7 @@ enum OpenFiles {
   private static func setFlags(
     of file: borrowing Descriptor, _ step: FileStep, _ log: Logger
   ) throws {
-    let saved = step.file.flags
-    guard !saved.contains(.pathOnly) else { return }
+    guard let saved = step.file.flags, !step.file.isPathOnly else { return }
     let found = fcntl(file.number, F_GETFL)
     try checked(found < 0 ? -Int(errno) : 0, "fcntl(F_GETFL)", step.name)
     let flags = OpenFlags(rawValue: UInt32(found))

@@ -65,7 +65,7 @@ struct Worker {
       if message.kind == .hold { return files }
       guard message.kind == .file, message.descriptors.count == 1 else {
         throw EngineFailure(
-          .failed, "restore: the worker has no descriptor left for an open file; raise ulimit -n")
+          .failed, "the worker has no descriptor left for an open file; raise ulimit -n")
       }
       files.append(
         Holder.File(

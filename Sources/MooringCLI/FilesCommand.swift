@@ -120,7 +120,7 @@ struct FilesCommand: ParsableCommand {
     return Row(
       id: file.id, kind: file.kind.word, name: file.name, key: file.key,
       class: "\(fileClass)", inode: file.inode, mount: file.mount,
-      device: file.device.map { "\($0)" }, flags: file.flags.words, socket: socket,
+      device: file.device.map { "\($0)" }, flags: file.flags?.words ?? [], socket: socket,
       descriptors: file.descriptors.map {
         let holder = table.holders[$0.holder]
         return Holder(
@@ -137,7 +137,7 @@ enum FileListing {
     for (file, fileClass) in zip(found.table.files, found.classes) {
       for descriptor in file.descriptors {
         let holder = found.table.holders[descriptor.holder]
-        let flags = file.flags.words + (descriptor.closesOnExec ? ["cloexec"] : [])
+        let flags = (file.flags?.words ?? []) + (descriptor.closesOnExec ? ["cloexec"] : [])
         rows.append(
           (
             (descriptor.holder, descriptor.number),

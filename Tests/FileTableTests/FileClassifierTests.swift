@@ -116,6 +116,24 @@ import Testing
       found.findings.contains { $0.description.hasPrefix("--external 'file[1f:aa]': the con") })
   }
 
+  @Test func `options that contradict each other are problems`() throws {
+    let table = FileTable.of([
+      .of(.characterDevice, id: 1, at: [3, 4]), .of(.pipe, id: 2, at: [5]),
+    ])
+    func problems(_ inherited: [String], skipped: [String] = []) throws -> Int {
+      var options = FileOptions()
+      options.inherited = try inherited.map { try InheritedDescriptor(parsing: $0) }
+      options.skipped = try skipped.map { try SkippedFile(parsing: $0) }
+      return try classify(table, options, plugin: [1]).findings.count
+    }
+    #expect(try problems(["fd[3]:a", "fd[4]:b"]) == 1)
+    #expect(try problems(["fd[3]:a", "fd[5]:a"]) == 1)
+    #expect(try problems(["fd[3]:a", "fd[4]:a"]) == 0)
+    #expect(try problems(["fd[5]:a"], skipped: ["5"]) == 1)
+    // All of a kind but one.
+    #expect(try problems(["fd[5]:a"], skipped: ["pipe"]) == 0)
+  }
+
   @Test func `a problem names what settles it`() throws {
     var table = FileTable.of([.of(.characterDevice, id: 7, at: [5])])
     table.holders.append(FileHolder(pid: 4712, innerPID: 2))

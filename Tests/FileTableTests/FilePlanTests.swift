@@ -45,6 +45,10 @@ import Testing
       plan.steps.map(\.source) == [.inherited(30), .connected(KernelString([0] + "name".utf8))])
     #expect(plan.environment == "8=the\\040log 25=unix[12]")
     #expect(!plan.asksPlugins)
+    options.skipped = [try SkippedFile(parsing: "file"), try SkippedFile(parsing: "unix")]
+    #expect(FilePlan(set, options, limit: 1024).steps == plan.steps)
+    options.inherited.append(try InheritedDescriptor(parsing: "fd[31]:the log"))
+    #expect(FilePlan(set, options, limit: 1024).findings.count == 1)
     // Nothing is given.
     let refused = FilePlan(set, FileOptions(), limit: 1024)
     #expect(refused.steps.isEmpty)

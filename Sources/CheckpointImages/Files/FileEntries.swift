@@ -47,7 +47,7 @@ enum FileEntries {
       entry.ext.id = file.id
       entry.ext.fown = nobody
     }
-    entry.openFlags = file.flags.rawValue
+    if let flags = file.flags { entry.openFlags = flags.rawValue }
     entry.kind = Data(file.kind.word.utf8)
     entry.link = Data(file.name.bytes)
     entry.inode = file.inode
@@ -95,7 +95,7 @@ enum FileEntries {
     entry.id = file.id
     entry.ino = UInt32(truncatingIfNeeded: file.inode)
     entry.type = UInt32(bitPattern: socket.type)
-    entry.flags = file.flags.rawValue
+    entry.flags = file.flags?.rawValue ?? 0
     entry.uflags = flag
     entry.backlog = socket.backlog
     entry.peer = 0
@@ -155,8 +155,9 @@ enum FileEntries {
     var file = OpenFile(
       id: entry.id, kind: kind, name: KernelString(Array(entry.link)),
       inode: isSocket ? UInt64(entry.usk.ino) : entry.inode, mount: MountID(entry.mount),
-      flags: OpenFlags(rawValue: entry.hasOpenFlags ? entry.openFlags : entry.usk.flags)
-        .subtracting(.closeOnExec),
+      flags: entry.hasOpenFlags || isSocket
+        ? OpenFlags(rawValue: entry.hasOpenFlags ? entry.openFlags : entry.usk.flags)
+          .subtracting(.closeOnExec) : nil,
       device: entry.hasDevice ? DeviceNumber(packed: entry.device) : nil)
     file.position = entry.position
     if isSocket { file.socket = try socket(entry, bad) }

@@ -66,8 +66,9 @@ struct FileImages {
   /// - Parameters:
   ///   - first: the number of the first process's table.
   ///   - pid: that process, as the container numbers it.
+  ///   - others: other processes by the numbers of their tables, where the images of processes tell.
   func read(
-    first: UInt32, pid: Int32, among names: [String]
+    first: UInt32, pid: Int32, others: [UInt32: Int32] = [:], among names: [String]
   ) throws(ImageError) -> ClassifiedFiles {
     var files = ClassifiedFiles(
       table: FileTable(holders: [FileHolder(pid: 0, innerPID: pid)]))
@@ -90,7 +91,8 @@ struct FileImages {
     }
     let numbers = names.compactMap { ImageName.number(in: $0, prefix: "fdinfo-") }.sorted()
     for number in [first] + numbers.filter({ $0 != first }) where numbers.contains(number) {
-      try readDescriptors(number, isFirst: number == first, ids, places, &files)
+      try readDescriptors(
+        number, of: number == first ? nil : others[number] ?? 0, ids, places, &files)
     }
     // A file that nobody holds is nobody's.
     let held = files.table.files.indices.filter { !files.table.files[$0].descriptors.isEmpty }
@@ -100,14 +102,14 @@ struct FileImages {
   }
 
   private func readDescriptors(
-    _ number: UInt32, isFirst: Bool, _ ids: Set<UInt32>, _ places: [UInt32: Int],
+    _ number: UInt32, of other: Int32?, _ ids: Set<UInt32>, _ places: [UInt32: Int],
     _ files: inout ClassifiedFiles
   ) throws(ImageError) {
     let name = ImageName.descriptors(number)
     guard let bytes = try ImageFiles.read(name, in: directory) else { return }
     var taken: Set<UInt32> = []
-    var holder = isFirst ? 0 : files.table.holders.count
-    var isNew = !isFirst
+    var holder = 0
+    var isNew = other != nil
     try ImageFraming.forEachEntry(
       of: ImageDescriptorEntry.self, kind: .descriptors, file: name, bytes: bytes
     ) { (entry, offset) throws(ImageError) in
@@ -128,7 +130,7 @@ struct FileImages {
         isNew = false
         holder = files.table.holders.count
         files.table.holders.append(
-          FileHolder(pid: 0, innerPID: Int32(clamping: entry.pid)))
+          FileHolder(pid: 0, innerPID: entry.hasPid ? Int32(clamping: entry.pid) : other ?? 0))
       }
       files.table.files[place].descriptors.append(
         HeldDescriptor(

@@ -9,19 +9,28 @@ final class DescriptorTable {
   private let folder: ProcessFolder
   private let pidfd: Descriptor
 
+  /// How many PID namespaces deep it is, seen from here.
+  let depth: Int
+
+  /// - Parameter outer: the first process of the tree, whose PID namespace gives inner numbers; `nil` for
+  ///   that process itself.
   /// - Throws: `ReadFailure`.
-  init(process pid: Int32) throws(ReadFailure) {
+  init(process pid: Int32, below outer: DescriptorTable? = nil) throws(ReadFailure) {
     folder = try ProcessFolder(pid)
     pidfd = try Self.handle(pid, flags: 0, folder)
-    holder = FileHolder(pid: pid, innerPID: try Self.innerID(folder, pid))
+    let numbers = try Self.numbers(folder, pid)
+    depth = outer?.depth ?? numbers.count
+    holder = FileHolder(pid: pid, innerPID: numbers[min(depth, numbers.count) - 1])
   }
 
   /// - Throws: `ReadFailure`; before Linux 6.9 threads cannot be named.
-  init(thread: Int32, of pid: Int32) throws(ReadFailure) {
-    folder = try ProcessFolder(thread: thread, of: pid)
+  init(thread: Int32, of process: DescriptorTable) throws(ReadFailure) {
+    folder = try ProcessFolder(thread: thread, of: process.holder.pid)
     // PIDFD_THREAD
     pidfd = try Self.handle(thread, flags: UInt32(O_EXCL), folder)
-    holder = FileHolder(pid: thread, innerPID: try Self.innerID(folder, thread))
+    depth = process.depth
+    let numbers = try Self.numbers(folder, thread)
+    holder = FileHolder(pid: thread, innerPID: numbers[min(depth, numbers.count) - 1])
   }
 
   private static func handle(
@@ -35,15 +44,16 @@ final class DescriptorTable {
     }
   }
 
-  /// The last number of `NSpid` in `/proc/PID/status`.
-  private static func innerID(
+  /// `NSpid` in `/proc/PID/status`: a number for each PID namespace, the innermost last.
+  private static func numbers(
     _ folder: borrowing ProcessFolder, _ pid: Int32
-  ) throws(ReadFailure) -> Int32 {
+  ) throws(ReadFailure) -> [Int32] {
     let status = String(decoding: try folder.contents("status"), as: UTF8.self)
     for line in status.split(separator: "\n") where line.hasPrefix("NSpid:") {
-      return line.split(separator: "\t").last.flatMap { Int32($0) } ?? pid
+      let numbers = line.split(separator: "\t").dropFirst().compactMap { Int32($0) }
+      if !numbers.isEmpty { return numbers }
     }
-    return pid
+    return [pid]
   }
 
   /// The numbers of its descriptors, in their order.

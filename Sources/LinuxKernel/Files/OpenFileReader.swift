@@ -36,7 +36,7 @@ public final class OpenFileReader {
     try add(first)
     for child in descendants(of: pid) {
       // One that has ended meanwhile has no files.
-      if let next = try? DescriptorTable(process: child) { try add(next) }
+      if let next = try? DescriptorTable(process: child, below: first) { try add(next) }
     }
     for place in owners.indices {
       for number in try numbers(place) { try add(number, of: place) }
@@ -76,7 +76,7 @@ public final class OpenFileReader {
     namespaces.formUnion(owner.namespaces())
     try take(owner)
     for thread in try owner.threadsApart() {
-      if let apart = try? DescriptorTable(thread: thread, of: owner.holder.pid) {
+      if let apart = try? DescriptorTable(thread: thread, of: owner) {
         try take(apart)
       }
     }
@@ -212,13 +212,13 @@ public final class OpenFileReader {
 
   /// Of a pipe of which the tree has one end only, the kernel tells whether the other is open.
   private func completePipes() {
-    var ends: [UInt64: Set<UInt32>] = [:]
+    var ends: [UInt64: Set<OpenFlags>] = [:]
     for file in table.files where file.kind == .pipe {
-      ends[file.inode, default: []].insert(file.flags.access.rawValue)
+      ends[file.inode, default: []].insert(file.flags?.access ?? [])
     }
     for place in table.files.indices where table.files[place].kind == .pipe {
       let file = table.files[place]
-      guard ends[file.inode]?.count == 1, file.flags.access != .readWrite,
+      guard ends[file.inode]?.count == 1, file.flags?.access != .readWrite,
         let copy = try? duplicate(file)
       else { continue }
       var event = pollfd(fd: copy.number, events: 0, revents: 0)
