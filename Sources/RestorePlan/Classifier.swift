@@ -80,7 +80,8 @@ public struct Classifier {
     var isMadeAnew = false
     for index in order {
       let mount = mounts[index]
-      if let anchor = anchors.containing(mount.root) {
+      let isPassing = isPassing(mount)
+      if !isPassing, let anchor = anchors.containing(mount.root) {
         kinds[index] = .bind(of: mounts[anchor].id)
         continue
       }
@@ -103,7 +104,7 @@ public struct Classifier {
         kind = .newSuperblock
       } else {
         kinds[index] = .unsupported
-        findings.append(unexplained(mount))
+        findings.append(isPassing ? gone(mount) : unexplained(mount))
         continue
       }
       kinds[index] = kind

@@ -18,9 +18,9 @@ enum FileSystemKind {
   init(_ name: KernelString) {
     switch name.description {
     case "tmpfs", "ramfs": self = .memory
-    case "proc", "sysfs", "devpts", "mqueue": self = .kernelView
+    case "proc", "sysfs", "devpts", "mqueue", "hugetlbfs", "bpf": self = .kernelView
     case "devtmpfs", "binfmt_misc", "fusectl", "securityfs", "debugfs", "tracefs", "pstore",
-      "configfs", "hugetlbfs", "bpf", "efivarfs":
+      "configfs", "efivarfs":
       self = .single
     case "cgroup", "cgroup2": self = .controlGroup
     case "nsfs": self = .namespaceFiles

@@ -139,7 +139,7 @@ extension RestorePlanner {
     var parameters = splitOptions(mount.superblockOptions)
     var flags = mount.superblockFlags
     switch mount.fileSystem.description {
-    case "tmpfs", "ramfs", "devpts", "proc":
+    case "tmpfs", "ramfs", "devpts", "proc", "hugetlbfs", "bpf":
       if let mapping = request.namespaces.mapping {
         parameters = parameters.map { mapping.translatingOwner($0) }
       }
