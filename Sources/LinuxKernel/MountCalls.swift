@@ -173,7 +173,8 @@ public enum MountCalls {
     let picked = try checked(
       mooring_fspick(mount, "", 1 | 8), "fspick", "the mounted file system")
     let context = Descriptor(owning: CInt(picked))
-    for flag in names(of: flags) {
+    // The kernel refuses to change this one; it stays as it was made.
+    for flag in names(of: flags.subtracting(.synchronousDirectories)) {
       try configure(context, UInt32(MOORING_FSCONFIG_SET_FLAG), Array(flag.utf8), nil)
     }
     try configure(context, UInt32(MOORING_FSCONFIG_CMD_RECONFIGURE), nil, nil)

@@ -183,6 +183,10 @@ public struct RestoreExecutor: ~Copyable {
       try MountCalls.attach(self[slot], at: place.number)
     } catch let failure {
       switch failure.errno {
+      case .tooManySymbolicLinkLevels where try isSymbolicLink(self[slot]):
+        // It covered one: the link itself is the mount point.
+        let place = try MountCalls.openBeneath(path, self[at], flags: openPath | O_NOFOLLOW)
+        try MountCalls.attach(self[slot], at: place.number)
       case .noSuchFileOrDirectory where failure.call == "openat2":
         guard case .make(let origin, let full, let onDisk) = missing else { throw failure }
         try make(full.bytes, in: self[origin], isFile: !isDirectory(self[slot]), tell: onDisk)
@@ -237,9 +241,17 @@ public struct RestoreExecutor: ~Copyable {
   }
 
   private func isDirectory(_ descriptor: CInt) throws(SystemCallFailure) -> Bool {
+    try fileType(descriptor) == S_IFDIR
+  }
+
+  private func isSymbolicLink(_ descriptor: CInt) throws(SystemCallFailure) -> Bool {
+    try fileType(descriptor) == S_IFLNK
+  }
+
+  private func fileType(_ descriptor: CInt) throws(SystemCallFailure) -> mode_t {
     var status = stat()
     try checked(fstat(descriptor, &status) < 0 ? -Int(Glibc.errno) : 0, "fstat", "a mount")
-    return status.st_mode & S_IFMT == S_IFDIR
+    return status.st_mode & S_IFMT
   }
 
   // MARK: Names that are made
