@@ -46,6 +46,9 @@ struct Placeholder {
 
   func remove(as path: [UInt8], _ services: ExecutorServices) throws {
     let root = try MountCalls.openBeneath([0x2E], directory, flags: O_RDONLY | O_DIRECTORY)
+    // Another restore into the same root would find the name taken, which is there for a moment only.
+    // Until the descriptor is closed; where the file system knows no locks, nothing is lost.
+    while flock(root.number, LOCK_EX) < 0, errno == EINTR {}
     let rootTimes = try DirectoryTimes(root)
     let names = path.split(separator: 0x2F).map { Array($0) }
     guard let last = names.last else { return }

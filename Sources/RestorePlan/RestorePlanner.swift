@@ -27,6 +27,8 @@ public struct RestoreRequest: Sendable {
   public var descriptorLimit: Int
   /// How many mounts a namespace may have (`fs.mount-max`).
   public var mountLimit: Int?
+  /// Tells names that this restore makes in its root from those of another.
+  public var restoreName = ""
 
   public init(
     table: MountTable, namespaces: ContainerNamespaces = .init(),
@@ -241,7 +243,7 @@ struct RestorePlanner {
     let unlinked = Unlinked(mount)
     guard anchors[anchor]!.placeholderOf[unlinked] == nil else { return }
     placeholderCount += 1
-    let name = KernelString(".mooring-unlinked-\(placeholderCount)")
+    let name = KernelString(".mooring-unlinked-\(request.restoreName)\(placeholderCount)")
     let isFile = mount.isFile ?? false
     let file = mount.unlinkedAs ?? mount.id
     let content: PlaceholderContent =
