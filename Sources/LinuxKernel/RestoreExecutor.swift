@@ -126,7 +126,7 @@ public struct RestoreExecutor: ~Copyable {
     switch step {
     case .takeFromOutside: break  // The engine has provided it.
     case .createFileSystem(let new, let attributes, _, let into):
-      slots[into.number] = try MountCalls.create(new, attributes: attributes).release()
+      slots[into.number] = try create(new, attributes).release()
     case .cloneNamespaceFile(let kind, _, let into):
       let file = try Descriptor.open("/proc/thread-self/ns/\(kind.rawValue)", flags: openPath)
       slots[into.number] = try MountCalls.cloneTree([], below: file.number).release()
@@ -160,6 +160,26 @@ public struct RestoreExecutor: ~Copyable {
       slots[slot.number] = -1
     case .pivotRoot(let slot): try pivot(self[slot])
     }
+  }
+
+  /// Paths of an overlay's layers mean the tree that is being built: they are given as they were, by a
+  /// process that has its root there for that moment. They may lead through no symbolic link.
+  private func create(
+    _ new: NewFileSystem, _ attributes: MountAttributes
+  ) throws -> Descriptor {
+    guard let slot = new.layersIn else { return try MountCalls.create(new, attributes: attributes) }
+    for layer in new.layers {
+      _ = try MountCalls.openBeneath([0x2E] + layer.bytes, self[slot], crossingMounts: true)
+    }
+    let former = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+    func enter(_ root: CInt) throws(SystemCallFailure) {
+      try checked(fchdir(root) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "a root")
+      try checked(chroot(".") < 0 ? -Int(Glibc.errno) : 0, "chroot", "a root")
+    }
+    try enter(self[slot])
+    let made = Result { try MountCalls.create(new, attributes: attributes).release() }
+    try enter(former.number)
+    return Descriptor(owning: try made.get())
   }
 
   private mutating func stage(_ mount: CInt) throws {

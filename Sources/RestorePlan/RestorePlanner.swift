@@ -91,6 +91,12 @@ struct RestorePlanner {
   /// The slot that a mount is in, by its index, while there is one.
   var mountSlots: [Slot?]
   var late: [Int] = []
+  /// Mounts of something unlinked that cover the root.
+  private var unlinkedCovers: [Int] = []
+  /// Whether a mount is attached at this point of the plan.
+  var placed: [Bool]
+  /// The table, for lookups of paths in it.
+  private(set) lazy var tree = HostMounts(table)
   let hostMounts: HostMounts?
   let sourceOfPath: [MountPath: MountPath]
   let pathOfKey: [KernelString: MountPath]
@@ -148,6 +154,7 @@ struct RestorePlanner {
     unlinkedRoots = classification.unlinkedRoots
     anchors = Array(repeating: nil, count: table.mounts.count)
     mountSlots = Array(repeating: nil, count: table.mounts.count)
+    placed = Array(repeating: false, count: table.mounts.count)
     groups = PeerGroups(classification.table)
     findings = classification.findings
     hostMounts = request.host.map(HostMounts.init)
@@ -163,6 +170,7 @@ struct RestorePlanner {
       buildTree()
       makeRemainingExemplars()
       if let root = mountSlots[table.rootIndex] { steps.append(.pivotRoot(root)) }
+      for index in unlinkedCovers { useAnchor(anchorIndex(of: index)) }
       joinLateGroups()
       checkMountLimit()
       if slotCount + 64 > request.descriptorLimit {
@@ -316,6 +324,7 @@ struct RestorePlanner {
     let slot = materialise(index)
     if let mapping = mount.idMapping { steps.append(.setIDMapping(slot, mapping)) }
     mountSlots[index] = slot
+    placed[index] = true
     guard let parent = table.parentIndex(of: index), let parentSlot = mountSlots[parent] else {
       steps.append(.stage(slot))
       return
@@ -357,7 +366,12 @@ struct RestorePlanner {
       mountSlots[index] = nil
       release(slot)
     }
-    useAnchor(anchorIndex(of: index))
+    // On something unlinked the kernel puts no old root: it is unlinked after the pivot.
+    if mount.mountPoint.isRoot, mount.isRootDeleted {
+      unlinkedCovers.append(index)
+    } else {
+      useAnchor(anchorIndex(of: index))
+    }
   }
 
   mutating func useAnchor(_ index: Int) {

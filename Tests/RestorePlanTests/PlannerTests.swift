@@ -158,6 +158,26 @@ struct PlannerTests {
     #expect(names == [".mooring-unlinked-one-1"])
   }
 
+  @Test(arguments: [
+    ("lowerdir=/l:/m", 0), ("lowerdir=/l:/n", 1), ("lowerdir=l:/m", 1), ("lowerdir=/l/../x:/m", 1),
+    ("lowerdir=/l\\:/m", 1), ("upperdir=/l:/n,workdir=/m", 0), ("lowerdir+=/l,lowerdir+=/n", 1),
+  ])
+  func layersAreThereBeforeTheOverlay(options: String, problems: Int) throws {
+    let plan = try plan(
+      """
+      1 0 8:1 /r / type=ext4
+      2 1 0:5 / /l
+      3 1 0:9 / /o type=overlay \(options)
+      4 1 0:6 / /n
+      """
+    ) { $0.options.enabledFileSystems = ["overlay"] }
+    #expect(plan.problems.map(\.mount) == Array(repeating: 3, count: problems))
+    let layers = plan.steps.compactMap { (step) -> NewFileSystem? in
+      if case .createFileSystem(let new, _, 3, _) = step { new } else { nil }
+    }
+    #expect(layers.allSatisfy { $0.layersIn != nil })
+  }
+
   @Test func contentThatIsMissingIsFound() throws {
     let plan = try plan("1 0 8:1 /r / type=ext4\n2 1 0:5 / /a") { $0.archivedDevices = [] }
     #expect(plan.problems.contains { $0.mount == 2 && $0.message.contains("no content") })

@@ -151,6 +151,38 @@ static void unlinked_mount_points(const struct request *request)
 	bind_mount("/t/file", "/t/file");
 }
 
+/* What covers the root was unlinked, on a tmpfs. */
+static void unlinked_cover(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/directory");
+	bind_mount("/t/directory", "/");
+	if (rmdir("/t/directory"))
+		die("remove the source");
+}
+
+/* Put together from directories of the container. */
+static void overlay(const struct request *request)
+{
+	static const char *const layers[] = { "/t/lower", "/t/upper", "/t/work", "/merged", "/part" };
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (size_t i = 0; i < sizeof(layers) / sizeof(*layers); i++)
+		make_directory(layers[i]);
+	write_text("/t/lower/kept", "lower\n");
+	write_text("/t/lower/removed", "lower\n");
+	make_directory("/t/lower/directory");
+	if (mount("overlay", "/merged", "overlay", 0, "lowerdir=/t/lower,upperdir=/t/upper,workdir=/t/work"))
+		die("mount an overlay");
+	write_text("/merged/added", "upper\n");
+	if (unlink("/merged/removed"))
+		die("remove a file");
+	bind_mount("/merged/directory", "/part");
+	mount_tmpfs("/merged/directory", NULL);
+}
+
 /* A symbolic link that is mounted on one, and one on a file. */
 static void symbolic_links(const struct request *request)
 {
@@ -574,6 +606,8 @@ static const struct scenario {
 	{ "deleted-file-with-contents", deleted_file_with_contents, NULL },
 	{ "unlinked-contents", unlinked_contents, NULL },
 	{ "unlinked-mount-points", unlinked_mount_points, NULL },
+	{ "overlay", overlay, NULL },
+	{ "unlinked-cover", unlinked_cover, NULL },
 	{ "symbolic-links", symbolic_links, NULL },
 	{ "mapped-owners", mapped_owners, open_mapping },
 	{ "overmounted-file", overmounted_file, NULL },
