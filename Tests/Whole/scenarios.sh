@@ -7,6 +7,7 @@ for name in empty deleted-root overmounted-file shared-parent read-only-root com
   overmounted-parent-root hiding-siblings nested-binds non-uniform-shares unusual-names \
   chain-of-masters unbindable flags superblock-options peers-without-common-root shared-root contents \
   deleted-file-with-contents unlinked-contents unlinked-mount-points unlinked-cover \
+  unlinked-in-former-directories long-path \
   symbolic-links; do
   test_case "$name"
   make_tree --scenario "$name"

@@ -162,6 +162,51 @@ static void unlinked_cover(const struct request *request)
 		die("remove the source");
 }
 
+/* What was unlinked lay in directories whose names others have now: a file, a symbolic link. */
+static void unlinked_in_former_directories(const struct request *request)
+{
+	static const char *const directories[] = { "/t/d", "/t/e", "/t/e/f", "/d" };
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
+		make_directory(directories[i]);
+	write_text("/t/d/file", "one\n");
+	write_text("/t/e/f/file", "two\n");
+	write_text("/d/file", "three\n");
+	write_text("/1", "");
+	write_text("/2", "");
+	write_text("/3", "");
+	bind_mount("/t/d/file", "/1");
+	bind_mount("/t/e/f/file", "/2");
+	bind_mount("/d/file", "/3");
+	if (unlink("/t/d/file") || rmdir("/t/d") || unlink("/t/e/f/file") || rmdir("/t/e/f") ||
+	    rmdir("/t/e") || unlink("/d/file") || rmdir("/d"))
+		die("remove the sources");
+	write_text("/t/d", "a file\n");
+	if (symlink("/etc", "/t/e") || symlink("t", "/d"))
+		die("symlink");
+}
+
+/* A mount point whose path the kernel takes only in pieces. */
+static void long_path(const struct request *request)
+{
+	char name[201];
+
+	(void)request;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < 40; i++) {
+		make_directory(name);
+		if (chdir(name))
+			die("chdir %s", name);
+	}
+	mount_tmpfs("mount", NULL);
+	bind_mount("mount", ".");
+	if (chdir("/"))
+		die("chdir /");
+}
+
 /* Put together from directories of the container. */
 static void overlay(const struct request *request)
 {
@@ -607,6 +652,8 @@ static const struct scenario {
 	{ "unlinked-contents", unlinked_contents, NULL },
 	{ "unlinked-mount-points", unlinked_mount_points, NULL },
 	{ "overlay", overlay, NULL },
+	{ "unlinked-in-former-directories", unlinked_in_former_directories, NULL },
+	{ "long-path", long_path, NULL },
 	{ "unlinked-cover", unlinked_cover, NULL },
 	{ "symbolic-links", symbolic_links, NULL },
 	{ "mapped-owners", mapped_owners, open_mapping },
