@@ -30,6 +30,16 @@ long mooring_open_tree(int dirfd, const char *path, unsigned flags)
 	return result(syscall(SYS_open_tree, dirfd, path, flags));
 }
 
+long mooring_open_tree_clearing(int dirfd, const char *path, unsigned flags, uint64_t clear)
+{
+	enum { OPEN_TREE_ATTR = 467 }; /* Linux 6.15; not in Debian 12's headers */
+	struct {
+		uint64_t set, clear, propagation, userns;
+	} attributes = { 0, clear, 0, 0 };
+
+	return result(syscall(OPEN_TREE_ATTR, dirfd, path, flags, &attributes, sizeof(attributes)));
+}
+
 long mooring_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags)
 {
 	return result(syscall(SYS_move_mount, from, from_path, to, to_path, flags));

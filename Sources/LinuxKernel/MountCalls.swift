@@ -11,7 +11,8 @@ public let openPath = CInt(MOORING_O_PATH)
 /// belong together. Paths are resolved below a descriptor, without symbolic links.
 public enum MountCalls {
 
-  /// Opens a path below `directory` without leaving it: no symbolic link, no mount is crossed.
+  /// Opens a path below `directory` without leaving it: no symbolic link, no mount is crossed. It may be
+  /// longer than the kernel takes at a time.
   ///
   /// The corresponding system call is `openat2` (Linux 5.6).
   public static func openBeneath(
@@ -22,6 +23,12 @@ public enum MountCalls {
       UInt64(MOORING_RESOLVE_BENEATH) | UInt64(MOORING_RESOLVE_NO_SYMLINKS)
       | UInt64(MOORING_RESOLVE_NO_MAGICLINKS)
     if !crossingMounts { resolve |= UInt64(MOORING_RESOLVE_NO_XDEV) }
+    if path.count > 4000, let cut = path[..<4000].lastIndex(of: 0x2F) {
+      let upper = try openBeneath(
+        Array(path[..<cut]), directory, crossingMounts: crossingMounts)
+      return try openBeneath(
+        Array(path[(cut + 1)...]), upper.number, flags: flags, crossingMounts: crossingMounts)
+    }
     let fd = withPath(path) {
       mooring_openat2(directory, $0, UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), 0, resolve)
     }
@@ -173,7 +180,8 @@ public enum MountCalls {
     let picked = try checked(
       mooring_fspick(mount, "", 1 | 8), "fspick", "the mounted file system")
     let context = Descriptor(owning: CInt(picked))
-    for flag in names(of: flags) {
+    // The kernel refuses to change this one; it stays as it was made.
+    for flag in names(of: flags.subtracting(.synchronousDirectories)) {
       try configure(context, UInt32(MOORING_FSCONFIG_SET_FLAG), Array(flag.utf8), nil)
     }
     try configure(context, UInt32(MOORING_FSCONFIG_CMD_RECONFIGURE), nil, nil)

@@ -46,6 +46,9 @@ struct Placeholder {
 
   func remove(as path: [UInt8], _ services: ExecutorServices) throws {
     let root = try MountCalls.openBeneath([0x2E], directory, flags: O_RDONLY | O_DIRECTORY)
+    // Another restore into the same root would find the name taken, which is there for a moment only.
+    // Until the descriptor is closed; where the file system knows no locks, nothing is lost.
+    while flock(root.number, LOCK_EX) < 0, errno == EINTR {}
     let rootTimes = try DirectoryTimes(root)
     let names = path.split(separator: 0x2F).map { Array($0) }
     guard let last = names.last else { return }
@@ -67,30 +70,46 @@ struct Placeholder {
     rootTimes.restore(root)
   }
 
-  /// Runs `body` with the directory below `root`; directories that are missing are there meanwhile.
+  /// Runs `body` with the directory below `root`; directories that are missing are there meanwhile, and what
+  /// has the name of one, but is none, makes way.
   private func within(
     _ names: ArraySlice<[UInt8]>, _ root: borrowing Descriptor, _ services: ExecutorServices,
     _ body: (borrowing Descriptor) throws -> Void
   ) throws {
     guard let name = names.first else { return try body(root) }
-    let flags = O_RDONLY | O_DIRECTORY
-    if try MountCalls.existing(name, root.number) != nil {
-      let next = try MountCalls.openBeneath(name, root.number, flags: flags)
-      return try within(names.dropFirst(), next, services, body)
-    }
-    let times = try DirectoryTimes(root)
-    try services.willMake(root.number, name, false)
-    try checked(
-      withPath(name) { mkdirat(root.number, $0, 0o755) } < 0 ? -Int(errno) : 0, "mkdirat",
-      quoted(name))
-    do {
-      let next = try MountCalls.openBeneath(name, root.number, flags: flags)
+    let number = root.number
+    func goOn() throws {
+      let next = try MountCalls.openBeneath(name, number, flags: O_RDONLY | O_DIRECTORY)
       try within(names.dropFirst(), next, services, body)
     }
+    let type = try Self.type(of: name, in: number)
+    if type == S_IFDIR { return try goOn() }
+    let times = try DirectoryTimes(root)
+    let made = type == nil ? name : self.name + Array("-\(names.count)".utf8)
+    try services.willMake(number, made, false)
     try checked(
-      withPath(name) { unlinkat(root.number, $0, AT_REMOVEDIR) } < 0 ? -Int(errno) : 0, "unlinkat",
+      withPath(made) { mkdirat(number, $0, 0o755) } < 0 ? -Int(errno) : 0, "mkdirat", quoted(made))
+    if type != nil {
+      try services.willExchange((number, made), (number, name))
+      try rename((number, made), (number, name), exchanging: true, services)
+    }
+    try goOn()
+    try checked(
+      withPath(name) { unlinkat(number, $0, AT_REMOVEDIR) } < 0 ? -Int(errno) : 0, "unlinkat",
       quoted(name))
+    if type != nil { try rename((number, made), (number, name), exchanging: false, services) }
     times.restore(root)
+  }
+
+  /// The type of what has a name, a symbolic link not followed; `nil` where nothing has it.
+  private static func type(
+    of name: [UInt8], in directory: CInt
+  ) throws(SystemCallFailure) -> mode_t? {
+    var status = stat()
+    let result = withPath(name) { fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }
+    if result < 0, errno == ENOENT { return nil }
+    try checked(result < 0 ? -Int(errno) : 0, "fstatat", quoted(name))
+    return status.st_mode & S_IFMT
   }
 
   /// A name on which something is mounted in this namespace cannot be renamed here (EBUSY), but by

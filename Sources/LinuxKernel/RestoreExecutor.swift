@@ -126,7 +126,7 @@ public struct RestoreExecutor: ~Copyable {
     switch step {
     case .takeFromOutside: break  // The engine has provided it.
     case .createFileSystem(let new, let attributes, _, let into):
-      slots[into.number] = try MountCalls.create(new, attributes: attributes).release()
+      slots[into.number] = try create(new, attributes).release()
     case .cloneNamespaceFile(let kind, _, let into):
       let file = try Descriptor.open("/proc/thread-self/ns/\(kind.rawValue)", flags: openPath)
       slots[into.number] = try MountCalls.cloneTree([], below: file.number).release()
@@ -162,6 +162,26 @@ public struct RestoreExecutor: ~Copyable {
     }
   }
 
+  /// Paths of an overlay's layers mean the tree that is being built: they are given as they were, by a
+  /// process that has its root there for that moment. They may lead through no symbolic link.
+  private func create(
+    _ new: NewFileSystem, _ attributes: MountAttributes
+  ) throws -> Descriptor {
+    guard let slot = new.layersIn else { return try MountCalls.create(new, attributes: attributes) }
+    for layer in new.layers {
+      _ = try MountCalls.openBeneath([0x2E] + layer.bytes, self[slot], crossingMounts: true)
+    }
+    let former = try Descriptor.open("/", flags: openPath | O_DIRECTORY)
+    func enter(_ root: CInt) throws(SystemCallFailure) {
+      try checked(fchdir(root) < 0 ? -Int(Glibc.errno) : 0, "fchdir", "a root")
+      try checked(chroot(".") < 0 ? -Int(Glibc.errno) : 0, "chroot", "a root")
+    }
+    try enter(self[slot])
+    let made = Result { try MountCalls.create(new, attributes: attributes).release() }
+    try enter(former.number)
+    return Descriptor(owning: try made.get())
+  }
+
   private mutating func stage(_ mount: CInt) throws {
     let name = Array(String(stagedCount).utf8)
     stagedCount += 1
@@ -183,6 +203,10 @@ public struct RestoreExecutor: ~Copyable {
       try MountCalls.attach(self[slot], at: place.number)
     } catch let failure {
       switch failure.errno {
+      case .tooManySymbolicLinkLevels where try isSymbolicLink(self[slot]):
+        // It covered one: the link itself is the mount point.
+        let place = try MountCalls.openBeneath(path, self[at], flags: openPath | O_NOFOLLOW)
+        try MountCalls.attach(self[slot], at: place.number)
       case .noSuchFileOrDirectory where failure.call == "openat2":
         guard case .make(let origin, let full, let onDisk) = missing else { throw failure }
         try make(full.bytes, in: self[origin], isFile: !isDirectory(self[slot]), tell: onDisk)
@@ -237,9 +261,17 @@ public struct RestoreExecutor: ~Copyable {
   }
 
   private func isDirectory(_ descriptor: CInt) throws(SystemCallFailure) -> Bool {
+    try fileType(descriptor) == S_IFDIR
+  }
+
+  private func isSymbolicLink(_ descriptor: CInt) throws(SystemCallFailure) -> Bool {
+    try fileType(descriptor) == S_IFLNK
+  }
+
+  private func fileType(_ descriptor: CInt) throws(SystemCallFailure) -> mode_t {
     var status = stat()
     try checked(fstat(descriptor, &status) < 0 ? -Int(Glibc.errno) : 0, "fstat", "a mount")
-    return status.st_mode & S_IFMT == S_IFDIR
+    return status.st_mode & S_IFMT
   }
 
   // MARK: Names that are made

@@ -18,7 +18,8 @@ public struct SystemCallFailure: Error, Hashable, Sendable, CustomStringConverti
   }
 
   public var description: String {
-    "\(call) \(subject): \(errno.symbol) (\(errno.text))" + (detail.isEmpty ? "" : "; \(detail)")
+    let more = detail.isEmpty && errno == .tooManyOpenFiles ? "raise the limit: ulimit -n" : detail
+    return "\(call) \(subject): \(errno.symbol) (\(errno.text))" + (more.isEmpty ? "" : "; \(more)")
   }
 }
 

@@ -131,7 +131,7 @@ public struct ActionScripts: Sendable {
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
-    for number in [SIGPIPE, SIGCHLD, SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
+    for number in [SIGPIPE, SIGXFSZ, SIGCHLD, SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
     setenv("CRTOOLS_SCRIPT_ACTION", action.rawValue, 1)
     setenv("CRTOOLS_IMAGE_DIR", images, 1)
     unsetenv("CRTOOLS_INIT_PID")

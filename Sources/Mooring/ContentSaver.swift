@@ -230,12 +230,14 @@ struct RootGathering {
 }
 
 extension MountTable {
-  /// Of mounts of one superblock, one for each root that no other root contains.
+  /// Of mounts of one superblock, one for each root that no other root contains; one that maps no IDs
+  /// where there is one.
   func widestRoots(_ indices: [Int]) -> [Int] {
+    func rank(_ index: Int) -> (Int, Int, Int) {
+      (mounts[index].root.depth, mounts[index].idMapping == nil ? 0 : 1, index)
+    }
     var chosen: [MountPath: Int] = [:]
-    for index in indices.sorted(by: {
-      (mounts[$0].root.depth, $0) < (mounts[$1].root.depth, $1)
-    }) {
+    for index in indices.sorted(by: { rank($0) < rank($1) }) {
       var path: MountPath? = mounts[index].root
       var isContained = false
       while let current = path, !isContained {

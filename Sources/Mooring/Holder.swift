@@ -70,7 +70,7 @@ struct Holder {
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
-    for number in [SIGPIPE, SIGCHLD, SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
+    for number in [SIGPIPE, SIGXFSZ, SIGCHLD, SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
     var pointers: [UnsafePointer<CChar>?] = arguments.map { UnsafePointer(strdup($0)) }
     pointers.append(nil)
     let failure = pointers.withUnsafeBufferPointer { mooring_exec($0.baseAddress!) }

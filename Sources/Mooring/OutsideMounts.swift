@@ -110,3 +110,44 @@ enum UserNamespaceMaker {
     return try Descriptor.open("/proc/\(child.pid)/ns/user", flags: O_RDONLY)
   }
 }
+
+/// Renames for the worker, which cannot rename what is a mount point in its namespace.
+enum EngineRename {
+  typealias Name = (directory: CInt, name: [UInt8])
+
+  /// - Parameters:
+  ///   - pid: the worker. In a file system of its user namespace only its users can make names.
+  ///   - mapping: of that user namespace.
+  static func run(
+    _ one: Name, _ other: Name, exchanging: Bool, for pid: pid_t, _ mapping: IDMapping?
+  ) throws(SystemCallFailure) {
+    var renamed = renameNames(one, other, exchanging: exchanging)
+    if renamed == -Int(EOVERFLOW), let mapping {
+      renamed = try inUserNamespace(of: pid, mapping) {
+        renameNames(one, other, exchanging: exchanging)
+      }
+    }
+    try checked(renamed, "renameat2", "\(quoted(one.name)) to \(quoted(other.name))")
+  }
+
+  /// What `body` returned in a process of its own in that user namespace, or `-errno`.
+  private static func inUserNamespace(
+    of pid: pid_t, _ mapping: IDMapping, _ body: () -> Int
+  ) throws(SystemCallFailure) -> Int {
+    let namespace = try Descriptor.open("/proc/\(pid)/ns/user", flags: O_RDONLY)
+    let child = try checked(mooring_fork(), "fork", "a process that renames")
+    if child == 0 {
+      var result = mooring_setns(namespace.number, NamespaceCalls.flag(of: .user))
+      if result >= 0, let group = mapping.groups.map(\.inside).min() {
+        result = mooring_become_group(group)
+      }
+      if result >= 0, let user = mapping.users.map(\.inside).min() {
+        result = mooring_become_user(user)
+      }
+      mooring_exit(CInt(-(result < 0 ? result : body())))
+    }
+    var status: CInt = 0
+    while waitpid(pid_t(child), &status, 0) < 0, errno == EINTR {}
+    return status & 0x7F == 0 ? -Int(status >> 8 & 0xFF) : -Int(EIO)
+  }
+}

@@ -79,8 +79,10 @@ public struct RestoreOperation {
     }
   }
 
-  /// - Parameter forCommand: whether there is, or will be, a COMMAND that takes open files.
-  func prepare(forCommand: Bool) throws -> Prepared {
+  /// - Parameters:
+  ///   - forCommand: whether there is, or will be, a COMMAND that takes open files.
+  ///   - name: what temporary names begin with.
+  func prepare(forCommand: Bool, named name: String = "") throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let available = try images.parts()
     let saved = try images.load(only: (options.parts ?? available).union(.mounts))
@@ -93,6 +95,7 @@ public struct RestoreOperation {
     request.outside = outside.found
     request.archivedRoots = saved.archivedRoots
     request.mountLimit = mountLimit()
+    request.restoreName = name
     let networks = NetworkRestore(
       saved.networks, options.links, files: options.networkFiles, log: log)
     return Prepared(
@@ -119,8 +122,9 @@ public struct RestoreOperation {
   ///
   /// - Throws: `EngineFailure`; then nothing is left behind.
   public func run() throws -> CInt {
+    let name = String(UInt32.random(in: 0...UInt32.max), radix: 36) + "-"
     let prepared = try EngineFailure.wrapping("restore") {
-      try prepare(forCommand: hasCommand)
+      try prepare(forCommand: hasCommand, named: name)
     }
     for finding in prepared.findings where finding.severity == .note {
       log.notice("\(finding)")
@@ -301,9 +305,9 @@ public struct RestoreOperation {
       case .rename:
         guard let (one, other) = message.names(message.bytes.dropFirst()) else { break }
         defer { for descriptor in message.descriptors { _ = close(descriptor) } }
-        try checked(
-          renameNames(one, other, exchanging: message.bytes[0] == 1), "renameat2",
-          "\(quoted(one.name)) to \(quoted(other.name))")
+        try EngineRename.run(
+          one, other, exchanging: message.bytes[0] == 1, for: worker.pid,
+          prepared.saved.namespaces.mapping)
         return Message(.answer)
       case .needIDMapping:
         guard let mapping = IDMapping(wireText: message.text) else { break }

@@ -74,7 +74,8 @@ struct StepSentence {
       return "the limit on mounts is reached: raise fs.mount-max (sysctl)"
     case (.unpack, .noSpace):
       return "the content does not fit the size that the file system had when it was saved"
-    case (_, .tooManyOpenFiles): return "raise the limit on open files: ulimit -n"
+    case (.createFileSystem(let new, _, _, _), .noSuchFileOrDirectory) where new.layersIn != nil:
+      return "its layers are looked for in the new tree: make them there, or map the mount"
     default: return nil
     }
   }

@@ -36,7 +36,14 @@ struct MooringCommand: ParsableCommand {
     ])
 
   static func main() {
-    signal(SIGPIPE, SIG_IGN)
+    for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
+    // A caller that ignores it bequeaths that, and waiting for a child would tell nothing.
+    signal(SIGCHLD, SIG_DFL)
+    guard CommandLine.argc > 0 else {
+      Report.complain(
+        "the arguments cannot be read without /proc; mount it: mount -t proc proc /proc")
+      leave(1)
+    }
     mooring_keep_memory()
     let arguments = withVerbosity(CommandLine.arguments.dropFirst())
     do {

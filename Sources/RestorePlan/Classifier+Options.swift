@@ -45,10 +45,7 @@ extension Classifier {
     for (path, key) in keyOfPath.sorted(by: { $0.key < $1.key }) {
       let here = candidates[path] ?? []
       // Of several mounts at one place the mapping means those that need one, else the topmost.
-      let needy = here.filter {
-        let mount = table.mounts[$0]
-        return !(FileSystemKind(mount.fileSystem).canBeMade && mount.root.isRoot)
-      }
+      let needy = here.count < 2 ? here : here.filter { !isExplained(table.mounts[$0], table) }
       let top = here.filter { index in
         !here.contains { table.parentIndex(of: $0) == index }
       }
@@ -77,6 +74,17 @@ extension Classifier {
     }
   }
 
+  /// Whether the restore comes by the mount without a mapping: a part of the root's file system, or of
+  /// one that is made anew and shown as a whole.
+  private func isExplained(_ mount: Mount, _ table: MountTable) -> Bool {
+    if isPassing(mount) { return false }
+    if mount.device == table.root.device, table.root.root.contains(mount.root) { return true }
+    guard FileSystemKind(mount.fileSystem).canBeMade else { return false }
+    return table.mounts.contains {
+      $0.device == mount.device && $0.root.isRoot && !$0.isRootDeleted
+    }
+  }
+
   /// `fsconfig(2)` takes strings of 255 bytes at most; `mount(2)`, with which the mount was made, more.
   func checkLengths(_ mount: Mount, _ findings: inout [Finding]) {
     var tooLong = mount.source.bytes.count > 255 ? ["its source"] : []
@@ -91,6 +99,31 @@ extension Classifier {
         "\(tooLong.joined(separator: " and ")) has more than 255 bytes, which the restore cannot give to "
           + "a new \(mount.fileSystem)", on: mount,
         cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+  }
+
+  /// Whether the mount shows what a file system that is made anew will not have: a process, a terminal,
+  /// a queue, a file of a kind of memory that is not saved.
+  func isPassing(_ mount: Mount) -> Bool {
+    guard !mount.root.isRoot, let first = mount.root.components.first else { return false }
+    switch mount.fileSystem.description {
+    case "mqueue", "hugetlbfs", "bpf": return true
+    case "devpts": return first.allSatisfy(isDigit)
+    // There is a first process in every namespace.
+    case "proc": return first.allSatisfy(isDigit) && !first.elementsEqual("1".utf8)
+    default: return false
+    }
+  }
+
+  private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+  func gone(_ mount: Mount) -> Finding {
+    Finding(
+      "it shows \"\(mount.root)\" of a \(mount.fileSystem), which is not there when that is made anew",
+      on: mount,
+      cures: [
+        "map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)",
+        "give a plugin that answers for it: -L DIR",
+      ])
   }
 
   /// Says that the content of a root in memory is not saved.

@@ -77,7 +77,8 @@ public struct Classifier {
     }.sorted(by: <)
     var isMadeAnew = false
     for (_, _, _, index) in order {
-      if let anchor = anchors.containing(mounts[index].root) {
+      let isPassing = isPassing(mounts[index])
+      if !isPassing, let anchor = anchors.containing(mounts[index].root) {
         kinds[index] = .bind(of: mounts[anchor].id)
         continue
       }
@@ -101,7 +102,7 @@ public struct Classifier {
         kind = .newSuperblock
       } else {
         kinds[index] = .unsupported
-        findings.append(unexplained(mount))
+        findings.append(isPassing ? gone(mount) : unexplained(mount))
         continue
       }
       kinds[index] = kind
@@ -170,14 +171,17 @@ public struct Classifier {
     let what = "\(mount.fileSystem) on \(mount.source)"
     let mapped = mapping(mount)
     if mount.root.isRoot && !mount.isRootDeleted {
-      return Finding(
-        "the restore cannot make its file system (\(what))", on: mount,
-        cures: [
-          "map it: \(mapped)",
-          "name its device: --external 'dev[\(mount.device.major)/\(mount.device.minor)]:KEY'",
-          "let it be mounted anew: --enable-fs \(mount.fileSystem)",
-          "leave it out: --skip-mnt \(mount.mountPoint)",
-        ])
+      var cures = ["map it: \(mapped)"]
+      if mount.device.major != 0 || mount.source.bytes.starts(with: "/dev/".utf8) {
+        let number = "\(mount.device.major)/\(mount.device.minor)"
+        cures.append("name its device: --external 'dev[\(number)]:KEY'")
+      }
+      if mount.fileSystem != "autofs" {
+        let condition = mount.fileSystem == "overlay" ? ", if its layers lie in the container" : ""
+        cures.append("let it be mounted anew\(condition): --enable-fs \(mount.fileSystem)")
+      }
+      cures.append("leave it out: --skip-mnt \(mount.mountPoint)")
+      return Finding("the restore cannot make its file system (\(what))", on: mount, cures: cures)
     }
     return Finding(
       "it shows \"\(mount.root)\" of a file system (\(what)) whose root no mount of the container "

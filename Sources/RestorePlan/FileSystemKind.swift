@@ -19,9 +19,10 @@ enum FileSystemKind {
   private static let known: [KernelString: FileSystemKind] = [
     "tmpfs": .memory, "ramfs": .memory,
     "proc": .kernelView, "sysfs": .kernelView, "devpts": .kernelView, "mqueue": .kernelView,
+    "hugetlbfs": .kernelView, "bpf": .kernelView,
     "devtmpfs": .single, "binfmt_misc": .single, "fusectl": .single, "securityfs": .single,
     "debugfs": .single, "tracefs": .single, "pstore": .single, "configfs": .single,
-    "hugetlbfs": .single, "bpf": .single, "efivarfs": .single,
+    "efivarfs": .single,
     "cgroup": .controlGroup, "cgroup2": .controlGroup,
     "nsfs": .namespaceFiles,
   ]

@@ -86,7 +86,8 @@ extension RestorePlanner {
               + "would not show it", severity: .note,
             cures: ["unmount it, or bind --root elsewhere without it"]))
       }
-      if mount.master != nil || mount.peerGroup.map({ groups[$0]?.isOutside ?? false }) ?? false {
+      let receives = mount.master.map { groups[$0] == nil } ?? false
+      if receives || mount.peerGroup.map({ groups[$0]?.isOutside ?? false }) ?? false {
         noteIfPrivate(root, mount, severity: .note)
       }
     }

@@ -66,6 +66,7 @@ extension RestorePlanner {
     } else {
       let content = hasContent(mount)
       var new = newFileSystem(mount, kinds[index])
+      checkLayers(new, mount)
       let flags = new.flags
       if content || !anchors[index].placeholders.isEmpty { new.flags.remove(.readOnly) }
       let attributes = isDirect && !content ? mount.attributes : MountAttributes()
@@ -139,7 +140,7 @@ extension RestorePlanner {
     var parameters = splitOptions(mount.superblockOptions)
     var flags = mount.superblockFlags
     switch mount.fileSystem.description {
-    case "tmpfs", "ramfs", "devpts", "proc":
+    case "tmpfs", "ramfs", "devpts", "proc", "hugetlbfs", "bpf":
       if let mapping = request.namespaces.mapping {
         parameters = parameters.map { mapping.translatingOwner($0) }
       }
@@ -152,6 +153,11 @@ extension RestorePlanner {
         parameters.insert("none", at: 0)
       }
     case "sysfs", "mqueue": break
+    case "overlay":
+      var new = NewFileSystem(
+        type: mount.fileSystem, source: source, parameters: parameters, flags: flags)
+      new.layersIn = mountSlots[table.rootIndex]
+      return new
     default:
       if case .single = FileSystemKind(mount.fileSystem) {
         // There is one of it: its options are what they are, and asking for other flags is EBUSY.
@@ -161,6 +167,32 @@ extension RestorePlanner {
     }
     return NewFileSystem(
       type: mount.fileSystem, source: source, parameters: parameters, flags: flags)
+  }
+}
+
+extension RestorePlanner {
+  /// The layers of an overlay are paths of the container: what they lead through has to be there when it
+  /// is made.
+  mutating func checkLayers(_ new: NewFileSystem, _ mount: Mount) {
+    guard new.layersIn != nil else { return }
+    for path in new.layers {
+      // A backslash: the kernel would take what follows it for a part of the name.
+      guard path.isNormal, !path.bytes.contains(0x5C) else {
+        findings.append(
+          Finding(
+            "its layer \"\(path)\" is no path of the container that the restore could look up",
+            on: mount,
+            cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+        continue
+      }
+      let below = tree.mount(showing: path)
+      guard let below, let index = table.index(of: below.id), !placed[index] else { continue }
+      findings.append(
+        Finding(
+          "its layer \(path) lies on mount \(below.id) at \(below.mountPoint), which the restore mounts "
+            + "later", on: mount,
+          cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+    }
   }
 }
 

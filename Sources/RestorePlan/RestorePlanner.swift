@@ -27,6 +27,8 @@ public struct RestoreRequest: Sendable {
   public var descriptorLimit: Int
   /// How many mounts a namespace may have (`fs.mount-max`).
   public var mountLimit: Int?
+  /// Tells names that this restore makes in its root from those of another.
+  public var restoreName = ""
 
   public init(
     table: MountTable, namespaces: ContainerNamespaces = .init(),
@@ -91,6 +93,12 @@ struct RestorePlanner {
   /// The slot that a mount is in, by its index, while there is one.
   var mountSlots: [Slot?]
   var late: [Int] = []
+  /// Mounts of something unlinked that cover the root.
+  private var unlinkedCovers: [Int] = []
+  /// Whether a mount is attached at this point of the plan.
+  var placed: [Bool]
+  /// The table, for lookups of paths in it.
+  private(set) lazy var tree = HostMounts(table)
   let hostMounts: HostMounts?
   let sourceOfPath: [MountPath: MountPath]
   let pathOfKey: [KernelString: MountPath]
@@ -149,6 +157,7 @@ struct RestorePlanner {
     anchorIndices = classification.kinds.indices.map { classification.anchorIndex(of: $0) }
     anchors = Array(repeating: Anchor(), count: table.mounts.count)
     mountSlots = Array(repeating: nil, count: table.mounts.count)
+    placed = Array(repeating: false, count: table.mounts.count)
     groups = PeerGroups(classification.table)
     findings = classification.findings
     hostMounts = request.host.map(HostMounts.init)
@@ -164,6 +173,7 @@ struct RestorePlanner {
       buildTree()
       makeRemainingExemplars()
       if let root = mountSlots[table.rootIndex] { steps.append(.pivotRoot(root)) }
+      for index in unlinkedCovers { useAnchor(anchorIndex(of: index)) }
       joinLateGroups()
       checkMountLimit()
       if slotCount + 64 > request.descriptorLimit {
@@ -240,7 +250,7 @@ struct RestorePlanner {
     let unlinked = Unlinked(mount)
     guard anchors[anchor].placeholderOf[unlinked] == nil else { return }
     placeholderCount += 1
-    let name = KernelString(".mooring-unlinked-\(placeholderCount)")
+    let name = KernelString(".mooring-unlinked-\(request.restoreName)\(placeholderCount)")
     let isFile = mount.isFile ?? false
     let file = mount.unlinkedAs ?? mount.id
     let content: PlaceholderContent =
@@ -314,6 +324,7 @@ struct RestorePlanner {
     let slot = materialise(index)
     if let mapping = table.mounts[index].idMapping { steps.append(.setIDMapping(slot, mapping)) }
     mountSlots[index] = slot
+    placed[index] = true
     guard let parent = table.parentIndex(of: index), let parentSlot = mountSlots[parent] else {
       steps.append(.stage(slot))
       return
@@ -358,7 +369,12 @@ struct RestorePlanner {
       mountSlots[index] = nil
       release(slot)
     }
-    useAnchor(anchorIndex(of: index))
+    // On something unlinked the kernel puts no old root: it is unlinked after the pivot.
+    if table.mounts[index].mountPoint.isRoot, table.mounts[index].isRootDeleted {
+      unlinkedCovers.append(index)
+    } else {
+      useAnchor(anchorIndex(of: index))
+    }
   }
 
   mutating func useAnchor(_ index: Int) {

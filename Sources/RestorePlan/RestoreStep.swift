@@ -34,6 +34,8 @@ public struct NewFileSystem: Hashable, Sendable, Codable {
   /// `key=value` and `flag`, as the file system names them.
   public var parameters: [KernelString]
   public var flags: SuperblockFlags
+  /// For an overlay: the slot of the tree in which its layers lie, as far as that is built.
+  public var layersIn: Slot?
 
   public init(
     type: KernelString, source: KernelString, parameters: [KernelString], flags: SuperblockFlags
@@ -42,6 +44,21 @@ public struct NewFileSystem: Hashable, Sendable, Codable {
     self.source = source
     self.parameters = parameters
     self.flags = flags
+  }
+}
+
+extension NewFileSystem {
+  /// The directories that an overlay is put together from.
+  public var layers: [MountPath] {
+    parameters.flatMap { parameter -> [MountPath] in
+      let parts = parameter.bytes.split(separator: 0x3D, maxSplits: 1)
+      guard parts.count == 2 else { return [] }
+      switch String(decoding: parts[0], as: UTF8.self) {
+      case "lowerdir": return parts[1].split(separator: 0x3A).map { MountPath(Array($0)) }
+      case "lowerdir+", "datadir+", "upperdir", "workdir": return [MountPath(Array(parts[1]))]
+      default: return []
+      }
+    }
   }
 }
 

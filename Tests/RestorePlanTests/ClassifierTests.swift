@@ -111,6 +111,38 @@ struct ClassifierTests {
     #expect(found.problems[1].message.contains("its option mpol has more than 255 bytes"))
   }
 
+  @Test(arguments: [
+    ("proc", "/812", true), ("proc", "/812/fd", true), ("proc", "/1/fd", false),
+    ("proc", "/sys", false), ("devpts", "/0", true), ("devpts", "/ptmx", false),
+    ("mqueue", "/q", true), ("hugetlbfs", "/f", true), ("sysfs", "/class", false),
+  ])
+  func whatIsNotThereAnewIsRefused(type: String, root: String, isRefused: Bool) throws {
+    let lines = """
+      1 0 8:1 /r / type=ext4
+      2 1 0:5 / /a type=\(type)
+      3 1 0:5 \(root) /b type=\(type)
+      """
+    let found = try classify(lines)
+    #expect(found.problems.map(\.mount) == (isRefused ? [3] : []))
+    #expect(found.kinds[2] == (isRefused ? .unsupported : .bind(of: 2)))
+    #expect(try classify(lines, "mnt[/b]:k").problems.isEmpty)
+    if isRefused { #expect(try classify(lines, plugin: "p").kinds[2] == .externalByPlugin("p")) }
+  }
+
+  @Test func aMappingMeansWhatNothingElseExplains() throws {
+    let lines = """
+      1 0 8:1 /r / type=ext4
+      2 1 0:5 / /t
+      3 1 8:1 /out/file /file type=ext4
+      4 3 0:5 /f /file
+      5 3 8:1 /r/f /file type=ext4
+      """
+    let found = try classify(lines, "mnt[/file]:k")
+    #expect(
+      found.kinds
+        == [.namespaceRoot, .newSuperblock, .externalByKey("k"), .bind(of: 2), .bind(of: 1)])
+  }
+
   @Test func whatHasBeenUnlinkedIsSavedWhereItCanBeMadeAgain() throws {
     let found = try classify("1 0 8:1 /r / type=ext4\n2 1 0:5 / /t\n3 1 0:5 /x /y deleted")
     #expect(found.findings.isEmpty)

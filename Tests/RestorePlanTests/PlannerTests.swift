@@ -131,6 +131,53 @@ struct PlannerTests {
     #expect(try parameters(.init(own: [.cgroup: 1])).isEmpty)
   }
 
+  @Test func optionsThatBelongToAMountAreKept() throws {
+    for type in ["hugetlbfs", "bpf", "proc"] {
+      let plan = try plan("1 0 8:1 /r / type=ext4\n2 1 0:9 / /h type=\(type) mode=700")
+      let parameters = plan.steps.compactMap { (step) -> [KernelString]? in
+        if case .createFileSystem(let new, _, 2, _) = step { new.parameters } else { nil }
+      }
+      #expect(parameters == [["mode=700"]])
+    }
+  }
+
+  @Test func aMasterInsideIsNoMatterOfTheHost() throws {
+    let host = "20 10 8:1 / / type=ext4"
+    func notes(_ lines: String) throws -> Int { try plan(lines, host: host).findings.count }
+    #expect(try notes("1 0 8:1 /r / type=ext4 master=5\n2 1 8:1 /r /a type=ext4 shared=5") == 0)
+    #expect(try notes("1 0 8:1 /r / type=ext4 master=5") == 1)
+  }
+
+  @Test func restoresMakeNamesOfTheirOwn() throws {
+    let plan = try plan("1 0 8:1 /r / type=ext4\n2 1 8:1 /r/x /y type=ext4 deleted") {
+      $0.restoreName = "one-"
+    }
+    let names = plan.steps.compactMap { (step) -> KernelString? in
+      if case .makePlaceholder(_, let name, _, _) = step { name } else { nil }
+    }
+    #expect(names == [".mooring-unlinked-one-1"])
+  }
+
+  @Test(arguments: [
+    ("lowerdir=/l:/m", 0), ("lowerdir=/l:/n", 1), ("lowerdir=l:/m", 1), ("lowerdir=/l/../x:/m", 1),
+    ("lowerdir=/l\\:/m", 1), ("upperdir=/l:/n,workdir=/m", 0), ("lowerdir+=/l,lowerdir+=/n", 1),
+  ])
+  func layersAreThereBeforeTheOverlay(options: String, problems: Int) throws {
+    let plan = try plan(
+      """
+      1 0 8:1 /r / type=ext4
+      2 1 0:5 / /l
+      3 1 0:9 / /o type=overlay \(options)
+      4 1 0:6 / /n
+      """
+    ) { $0.options.enabledFileSystems = ["overlay"] }
+    #expect(plan.problems.map(\.mount) == Array(repeating: 3, count: problems))
+    let layers = plan.steps.compactMap { (step) -> NewFileSystem? in
+      if case .createFileSystem(let new, _, 3, _) = step { new } else { nil }
+    }
+    #expect(layers.allSatisfy { $0.layersIn != nil })
+  }
+
   @Test func contentThatIsMissingIsFound() throws {
     let plan = try plan("1 0 8:1 /r / type=ext4\n2 1 0:5 / /a") { $0.archivedDevices = [] }
     #expect(plan.problems.contains { $0.mount == 2 && $0.message.contains("no content") })

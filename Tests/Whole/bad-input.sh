@@ -59,6 +59,13 @@ refused "1 64" mooring dump -t 0 -D images
 refused "1 64" mooring dump -t -5 -D images
 [ ! -e images ] || fail "images were written"
 
+test_case "/proc is missing, or another's"
+without_proc() { refused "$1" unshare --mount sh -c 'mount -t tmpfs none /proc; exec "$@"' - "${@:2}"; }
+without_proc 1 mooring mounts -t 1
+expect_error_has "mount -t proc"
+refused 1 unshare --pid --fork mooring mounts -t 7
+expect_error_has "mount -t proc"
+
 test_case "no permission"
 make_tree --seed 4
 remember_host

@@ -123,6 +123,15 @@ for size in 4k 16k 40k; do
 done
 end_process "$pid"
 
+test_case "a limit on the size of files"
+make_tree --scenario contents
+remember_host "$root"
+run prlimit --fsize=0:0 mooring dump -t "$pid" -D small/images
+expect_equal "$status" 1
+expect_equal "$(ls -A small)" "" "what was left"
+expect_same_host
+end_process "$pid"
+
 test_case "few descriptors"
 make_tree --binds 300 --tmpfs 300
 for limit in 8 12 20 50 100; do
@@ -131,7 +140,10 @@ for limit in 8 12 20 50 100; do
   run prlimit "--nofile=$limit:$limit" mooring dump -t "$pid" -D few
   case $status in
   0) ;;
-  1 | 2) [ ! -e few ] || fail "half the images with $limit descriptors" ;;
+  1 | 2)
+    [ ! -e few ] || fail "half the images with $limit descriptors"
+    ! grep -q EMFILE err || expect_error_has "ulimit -n"
+    ;;
   *) fail "dump with $limit descriptors: status $status"; show_output ;;
   esac
   expect_same_host

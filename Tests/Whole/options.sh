@@ -158,6 +158,22 @@ if [ -e /dev/loop-control ] && command -v mkfs.ext4 >/dev/null && truncate -s 8M
   losetup -d "$device"
 fi
 
+test_case "--enable-fs overlay: its layers are those of the container"
+make_tree --scenario overlay
+expect_status 2 mooring dump -t "$pid" -D images
+expect_error_has "--enable-fs overlay"
+dump_and_end --enable-fs overlay
+expect_status 2 mooring restore -D images -r "$root" -d
+restore_detached --enable-fs overlay
+if [ -n "$holder" ]; then
+  merged=/proc/$holder/root/merged
+  expect_equal "$(cat "$merged/kept" "$merged/added" | tr '\n' ' ')$(ls -m "$merged")" \
+    "lower upper added, directory, kept" "what the overlay shows"
+  echo new >"$merged/new"
+  expect_equal "$(cat "/proc/$holder/root/t/upper/new")" new "its upper layer"
+  end_holder
+fi
+
 test_case "every way to look at a tree"
 make_tree --seed 5
 dump_and_end

@@ -40,6 +40,9 @@ test_case "failures of the engine where a COMMAND is given"
 expect_status 125 mooring restore -D no-images -r "$root" -- /bin/true
 expect_one_sentence
 
+test_case "a caller that ignores SIGCHLD"
+expect_status 7 bash -c 'trap "" CHLD; exec "$@"' - "${restore[@]}" -- /bin/sh -c 'exit 7'
+
 test_case "standard input and output are COMMAND's"
 status=0
 echo "through a pipe" | "${restore[@]}" -- /bin/cat >out 2>err || status=$?

@@ -6,7 +6,9 @@
 for name in empty deleted-root overmounted-file shared-parent read-only-root complex-sharing \
   overmounted-parent-root hiding-siblings nested-binds non-uniform-shares unusual-names \
   chain-of-masters unbindable flags superblock-options peers-without-common-root shared-root contents \
-  deleted-file-with-contents unlinked-contents; do
+  deleted-file-with-contents unlinked-contents unlinked-mount-points unlinked-cover \
+  unlinked-in-former-directories long-path \
+  symbolic-links; do
   test_case "$name"
   make_tree --scenario "$name"
   round_trip
@@ -22,6 +24,40 @@ round_trip
 test_case "process files, with a user namespace"
 make_tree --scenario process-files --pidns --userns
 round_trip
+
+test_case "mapped-owners"
+make_tree --scenario mapped-owners
+for place in 1 2 3; do
+  expect_equal "$(stat -c '%u %g' "/proc/$pid/root/$place/file")" "5005 5006" "as the kernel maps them"
+done
+dump_and_end
+restore_detached
+if [ -n "$holder" ]; then
+  expect_status 0 mooring verify -D images -t "$holder"
+  for place in 1 2 3; do
+    expect_equal "$(stat -c '%u %g' "/proc/$holder/root/$place/file")" "5005 5006" "the owners of $place"
+  done
+  expect_equal "$(stat -c '%u %g' "/proc/$holder/root/common/file")" "5 6"
+  end_holder
+fi
+
+test_case "several restores at once make what was unlinked in one root"
+make_tree --scenario deleted-root
+dump_and_end
+remember_host "$root"
+for round in 1 2 3; do
+  engines=()
+  for number in 1 2 3; do
+    mooring restore -D images -r "$root" -- /nothing >"out-$number" 2>&1 </dev/null &
+    engines+=($!)
+  done
+  for number in 1 2 3; do
+    status=0
+    wait "${engines[number - 1]}" || status=$?
+    expect_equal "$status" 127 "restore $number of round $round: $(cat "out-$number")"
+  done
+done
+expect_same_host
 
 # The files live on in mounts alone.
 test_case "what has been unlinked comes back with all it had"

@@ -2,14 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Made while the caller's mounts can be seen, attached after the pivot. */
-static int outside_directory = -1, outside_file = -1, process_files_mount = -1;
+static int outside_directory = -1, outside_file = -1, process_files_mount = -1, mapping_of_owners = -1;
 
 static void empty(const struct request *request)
 {
@@ -129,6 +131,150 @@ static void unlinked_contents(const struct request *request)
 	if (unlink("/t/file") || unlink("/t/name") || rmdir("/t/directory") || unlink("/t/fifo") ||
 	    unlink("/t/again") || unlink("/on-root"))
 		die("remove the sources");
+}
+
+/* What was unlinked had the names of what is a mount point now. */
+static void unlinked_mount_points(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/directory");
+	make_directory("/1");
+	bind_mount("/t/directory", "/1");
+	write_text("/t/file", "the former\n");
+	write_text("/2", "");
+	bind_mount("/t/file", "/2");
+	if (rmdir("/t/directory") || unlink("/t/file"))
+		die("remove the sources");
+	mount_tmpfs("/t/directory", NULL);
+	write_text("/t/file", "the later\n");
+	bind_mount("/t/file", "/t/file");
+}
+
+/* What covers the root was unlinked, on a tmpfs. */
+static void unlinked_cover(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	make_directory("/t/directory");
+	bind_mount("/t/directory", "/");
+	if (rmdir("/t/directory"))
+		die("remove the source");
+}
+
+/* What was unlinked lay in directories whose names others have now: a file, a symbolic link. */
+static void unlinked_in_former_directories(const struct request *request)
+{
+	static const char *const directories[] = { "/t/d", "/t/e", "/t/e/f", "/d" };
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
+		make_directory(directories[i]);
+	write_text("/t/d/file", "one\n");
+	write_text("/t/e/f/file", "two\n");
+	write_text("/d/file", "three\n");
+	write_text("/1", "");
+	write_text("/2", "");
+	write_text("/3", "");
+	bind_mount("/t/d/file", "/1");
+	bind_mount("/t/e/f/file", "/2");
+	bind_mount("/d/file", "/3");
+	if (unlink("/t/d/file") || rmdir("/t/d") || unlink("/t/e/f/file") || rmdir("/t/e/f") ||
+	    rmdir("/t/e") || unlink("/d/file") || rmdir("/d"))
+		die("remove the sources");
+	write_text("/t/d", "a file\n");
+	if (symlink("/etc", "/t/e") || symlink("t", "/d"))
+		die("symlink");
+}
+
+/* A mount point whose path the kernel takes only in pieces. */
+static void long_path(const struct request *request)
+{
+	char name[201];
+
+	(void)request;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < 40; i++) {
+		make_directory(name);
+		if (chdir(name))
+			die("chdir %s", name);
+	}
+	mount_tmpfs("mount", NULL);
+	bind_mount("mount", ".");
+	if (chdir("/"))
+		die("chdir /");
+}
+
+/* Put together from directories of the container. */
+static void overlay(const struct request *request)
+{
+	static const char *const layers[] = { "/t/lower", "/t/upper", "/t/work", "/merged", "/part" };
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	for (size_t i = 0; i < sizeof(layers) / sizeof(*layers); i++)
+		make_directory(layers[i]);
+	write_text("/t/lower/kept", "lower\n");
+	write_text("/t/lower/removed", "lower\n");
+	make_directory("/t/lower/directory");
+	if (mount("overlay", "/merged", "overlay", 0, "lowerdir=/t/lower,upperdir=/t/upper,workdir=/t/work"))
+		die("mount an overlay");
+	write_text("/merged/added", "upper\n");
+	if (unlink("/merged/removed"))
+		die("remove a file");
+	bind_mount("/merged/directory", "/part");
+	mount_tmpfs("/merged/directory", NULL);
+}
+
+/* A symbolic link that is mounted on one, and one on a file. */
+static void symbolic_links(const struct request *request)
+{
+	static const char *const places[] = { "/link", "/file", "/t/link" };
+
+	(void)request;
+	mount_tmpfs("/t", NULL);
+	write_text("/file", "");
+	if (symlink("target", "/t/source") || symlink("other", "/link") || symlink("other", "/t/link"))
+		die("symlink");
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		int tree = open_tree(AT_FDCWD, "/t/source", OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW);
+
+		if (tree < 0 || move_mount(tree, "", AT_FDCWD, places[i], MOVE_MOUNT_F_EMPTY_PATH))
+			die("mount a symbolic link at %s", places[i]);
+		close(tree);
+	}
+}
+
+/* Two users are others here; a tmpfs that no other mount shows, and one that several show. */
+static void mapped_owners(const struct request *request)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = mapping_of_owners };
+	static const char *const sources[] = { "/alone", "/common", "/directory" };
+	static const char *const places[] = { "/1", "/2", "/3" };
+
+	(void)request;
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
+		char file[32];
+		int tree;
+
+		if (i < 2)
+			mount_tmpfs(sources[i], NULL);
+		make_directory(sources[i]);
+		make_directory(places[i]);
+		snprintf(file, sizeof(file), "%s/file", sources[i]);
+		write_text(file, "of somebody\n");
+		if (chown(file, 5, 6))
+			die("chown %s", file);
+		tree = clone_tree(sources[i], false);
+		if (mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)))
+			die("map the owners of %s", sources[i]);
+		attach_tree(tree, places[i]);
+	}
+	if (umount2("/alone", 0))
+		die("unmount /alone");
+	close(mapping_of_owners);
 }
 
 static void overmounted_file(const struct request *request)
@@ -332,6 +478,12 @@ static void superblock_options(const struct request *request)
 	write_text("/readonly/file", "written before\n");
 	if (mount(NULL, "/readonly", NULL, MS_REMOUNT | MS_RDONLY, NULL))
 		die("make a superblock read-only");
+	make_directory("/synchronous");
+	if (mount("tmpfs", "/synchronous", "tmpfs", MS_DIRSYNC | MS_SYNCHRONOUS, NULL))
+		die("mount /synchronous");
+	write_text("/synchronous/file", "written before\n");
+	if (mount(NULL, "/synchronous", NULL, MS_REMOUNT | MS_RDONLY | MS_DIRSYNC | MS_SYNCHRONOUS, NULL))
+		die("make a synchronous superblock read-only");
 	make_directory("/writable-bind");
 	bind_mount("/readonly", "/writable-bind");
 }
@@ -440,6 +592,41 @@ static void mount_process_files(const struct request *request)
 	process_files_mount = new_proc();
 }
 
+/* A user namespace with another mapping: a child has it until it is open. Wants the caller's /proc. */
+static void open_mapping(const struct request *request)
+{
+	static const char *const maps[] = { "uid_map", "gid_map" };
+	int done[2], ready[2];
+	char byte, path[64];
+	pid_t child;
+
+	(void)request;
+	if (pipe2(done, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
+		die("pipe");
+	child = fork();
+	if (child == 0) {
+		close(done[1]);
+		if (unshare(CLONE_NEWUSER) || write(ready[1], "", 1) != 1)
+			_exit(1);
+		_exit(read(done[0], &byte, 1) != 0);
+	}
+	close(ready[1]);
+	if (child < 0 || read(ready[0], &byte, 1) != 1)
+		die("make a user namespace");
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", child, maps[i]);
+		write_text(path, "0 5000 1000\n");
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
+	mapping_of_owners = open(path, O_RDONLY | O_CLOEXEC);
+	if (mapping_of_owners < 0)
+		die("open %s", path);
+	close(done[1]);
+	close(done[0]);
+	close(ready[0]);
+	waitpid(child, NULL, 0);
+}
+
 static const struct scenario {
 	const char *name;
 	void (*build)(const struct request *);
@@ -454,6 +641,13 @@ static const struct scenario {
 	{ "deleted-root", deleted_root, NULL },
 	{ "deleted-file-with-contents", deleted_file_with_contents, NULL },
 	{ "unlinked-contents", unlinked_contents, NULL },
+	{ "unlinked-mount-points", unlinked_mount_points, NULL },
+	{ "overlay", overlay, NULL },
+	{ "unlinked-in-former-directories", unlinked_in_former_directories, NULL },
+	{ "long-path", long_path, NULL },
+	{ "unlinked-cover", unlinked_cover, NULL },
+	{ "symbolic-links", symbolic_links, NULL },
+	{ "mapped-owners", mapped_owners, open_mapping },
 	{ "overmounted-file", overmounted_file, NULL },
 	{ "shared-parent", shared_parent, NULL },
 	{ "read-only-root", read_only_root, NULL },

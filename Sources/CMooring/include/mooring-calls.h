@@ -17,6 +17,8 @@
 
 /* mount API (Linux 5.2, 5.12) */
 long mooring_open_tree(int dirfd, const char *path, unsigned flags);
+/* open_tree_attr: attributes of the clone are cleared. */
+long mooring_open_tree_clearing(int dirfd, const char *path, unsigned flags, uint64_t clear);
 long mooring_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags);
 long mooring_fsopen(const char *type, unsigned flags);
 long mooring_fsconfig(int fd, unsigned command, const char *key, const char *value, int aux);

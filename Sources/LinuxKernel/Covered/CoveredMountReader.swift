@@ -55,7 +55,12 @@ public func visitMounts(
   case .finished(let results): return results
   case .stale(let what): throw .tableIsStale(what)
   case .failed(let what): throw .visitFailed(what)
-  case .brokeOff: throw .visitFailed("the reader of the mounts ended with wait status \(status)")
+  case .brokeOff:
+    let signal = status & 0x7F
+    let name = mooring_signal_name(signal).map { "SIG" + String(cString: $0) } ?? "signal \(signal)"
+    throw .visitFailed(
+      "the reader of the mounts "
+        + (signal == 0 ? "ended with exit status \(status >> 8 & 0xFF)" : "was killed by \(name)"))
   }
 }
 

@@ -1,6 +1,7 @@
 import CMooring
 import Glibc
 import MountTable
+import SystemPackage
 
 /// The child's side of `visitMounts`.
 struct MountVisit {
@@ -82,8 +83,16 @@ struct MountVisit {
     let mount = try reach(table.mounts[index].mountPoint, below: root, expecting: id)
     // In the container's own namespace a clone leaves the container free to unmount what is read; in
     // the copy it serves only where something is mounted on it.
-    let needsClone = !inCopy || !table.children(of: index).isEmpty
-    let clone = needsClone ? Self.clone(mount.number) : -1
+    let isMapped = table.mounts[index].idMapping != nil
+    let needsClone = !inCopy || isMapped || !table.children(of: index).isEmpty
+    let clone = needsClone ? Self.clone(mount.number, isMapped: isMapped) : -1
+    if isMapped, clone < 0 {
+      let why = SystemCallFailure(
+        "open_tree_attr", on: quoted(table.mounts[index].mountPoint.bytes),
+        Errno(rawValue: CInt(-clone)),
+        detail: "its owners can be seen only as the mount maps them; leave it out, or map it")
+      throw .failed("\(why)")
+    }
     let number = clone < 0 ? mount.number : CInt(clone)
     defer { if clone >= 0 { close(number) } }
     do { report.result(index, try work(index, number)) } catch {
@@ -91,10 +100,14 @@ struct MountVisit {
     }
   }
 
-  /// A detached mount of the same root, with nothing mounted on it, or `-errno`.
-  private static func clone(_ mount: CInt) -> Int {
+  /// A detached mount of the same root, with nothing mounted on it, or `-errno`. Of an idmapped mount
+  /// one that shows owners as the file system has them.
+  private static func clone(_ mount: CInt, isMapped: Bool) -> Int {
     let flags = UInt32(
       MOORING_OPEN_TREE_CLONE | MOORING_OPEN_TREE_CLOEXEC | MOORING_AT_EMPTY_PATH)
+    if isMapped {
+      return mooring_open_tree_clearing(mount, "", flags, UInt64(MOORING_ATTR_IDMAP))
+    }
     return mooring_open_tree(mount, "", flags)
   }
 

@@ -50,14 +50,21 @@ struct ProcessFolder: ~Copyable {
       folder = try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY)
     } catch {
       if let pid, error.errno == .noSuchFileOrDirectory || error.errno == .noSuchProcess {
-        throw .noSuchProcess(pid)
+        throw Self.isOwnProc ? .noSuchProcess(pid) : .foreignProcessFiles
       }
+      if pid == nil, error.errno == .noSuchFileOrDirectory { throw .foreignProcessFiles }
       throw .system(error)
     }
   }
 
   /// The folder's descriptor, valid as long as this value lives.
   var number: CInt { folder.number }
+
+  /// Whether `/proc` numbers processes as the calling process does.
+  private static var isOwnProc: Bool {
+    var name = [CChar](repeating: 0, count: 16)
+    return readlink("/proc/self", &name, name.count - 1) > 0 && atoi(name) == getpid()
+  }
 
   func open(_ file: String, flags: CInt = O_RDONLY) throws(ReadFailure) -> Descriptor {
     do {

@@ -4,6 +4,8 @@ import SystemPackage
 /// Why the mounts or the namespaces of a process could not be read.
 public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
   case noSuchProcess(Int32)
+  /// `/proc` is missing, or numbers processes differently from the calling process.
+  case foreignProcessFiles
   /// It ended while it was being read, or it is a zombie.
   case processGone(String)
   case notPermitted(String)
@@ -26,6 +28,8 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .noSuchProcess(let pid):
       "there is no process \(pid); give the PID as this engine's PID namespace numbers it"
+    case .foreignProcessFiles:
+      "/proc is not that of this engine's PID namespace; mount it: mount -t proc proc /proc"
     case .processGone(let subject):
       "\(subject) ended while it was being read; freeze the container, or start it again"
     case .notPermitted(let subject):
