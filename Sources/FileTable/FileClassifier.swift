@@ -70,19 +70,19 @@ public struct FileClassifier {
   /// - Throws: what `askPlugin` throws.
   public func classify(_ table: FileTable) throws -> ClassifiedFiles {
     let tree = TreeSockets(table)
-    let keys = keysOfFiles(table)
+    let keys = FileKeys(table, options)
     var result = ClassifiedFiles(table: table, findings: keys.findings + unmatched(table))
     for (place, file) in table.files.enumerated() {
       let skipped = options.skipped.first { $0.matches(file, table) }
-      if let skipped, keys.keys[place] == nil || skipped.isOneFile {
+      if let skipped, keys.ofPlace[place] == nil || skipped.isOneFile {
         result.classes.append(.skipped)
-        if let key = keys.keys[place] {
+        if let key = keys.ofPlace[place] {
           result.findings.append(
             Finding(
               "--skip-file \(skipped) leaves out the file that is called \(key)",
               cures: ["take one of the two options away"]))
         }
-      } else if let key = keys.keys[place] {
+      } else if let key = keys.ofPlace[place] {
         // One of a kind that is left out else.
         result.classes.append(.externalByKey(key))
       } else if let known = withoutHelp(file, tree) {
@@ -112,66 +112,15 @@ public struct FileClassifier {
     }
   }
 
-  /// The key that a mapping gives to a file, by its place; and the mappings that give none.
-  private func keysOfFiles(
-    _ table: FileTable
-  ) -> (keys: [Int: KernelString], findings: [Finding]) {
-    var keys: [Int: KernelString] = [:]
-    var findings: [Finding] = []
-    var placesOfKey: [KernelString: [Int]] = [:]
-    var placeOfNumber: [Int32: Int] = [:]
-    for (place, file) in table.files.enumerated() {
-      placesOfKey[file.key, default: []].append(place)
-      for descriptor in file.descriptors where descriptor.holder == 0 {
-        placeOfNumber[descriptor.number] = place
-      }
-    }
-    for option in options.external {
-      guard let places = placesOfKey[option.key] else {
-        findings.append(
-          Finding("--external '\(option)': the container has no such file open", cures: [look]))
-        continue
-      }
-      for place in places { keys[place] = option.key }
-    }
-    var placeOfKey: [KernelString: Int] = [:]
-    for option in options.inherited {
-      if let places = placesOfKey[option.key] {
-        for place in places { keys[place] = option.key }
-      } else if let place = placeOfNumber[option.number] {
-        if let other = keys[place], other != option.key {
-          findings.append(
-            Finding(
-              "--inherit-fd '\(option)': the open file of descriptor \(option.number) is called "
-                + "\(other) already", cures: ["give it one name"]))
-        } else if let other = placeOfKey[option.key], other != place {
-          findings.append(
-            Finding(
-              "--inherit-fd '\(option)': another open file is called \(option.key) already",
-              cures: ["give each a name of its own"]))
-        }
-        keys[place] = option.key
-        placeOfKey[option.key] = place
-      } else {
-        findings.append(
-          Finding(
-            "--inherit-fd '\(option)': the first process has no descriptor \(option.number), and no "
-              + "file is called \(option.key)", cures: [look]))
-      }
-    }
-    return (keys, findings)
-  }
-
   private func unmatched(_ table: FileTable) -> [Finding] {
     options.skipped.compactMap { skipped in
       // A kind may be named for containers that have none just now.
       if case .kind = skipped { return nil }
       if table.files.contains(where: { skipped.matches($0, table) }) { return nil }
-      return Finding("--skip-file \(skipped): there is no such descriptor", cures: [look])
+      return Finding(
+        "--skip-file \(skipped): there is no such descriptor", cures: [FileKeys.look])
     }
   }
-
-  private var look: String { "'mooring files' shows which there are" }
 
   private func problem(_ file: OpenFile, _ table: FileTable) -> Finding {
     let place = file.descriptors.first.map { table.spelling($0) } ?? "?"
@@ -179,7 +128,9 @@ public struct FileClassifier {
       "descriptor \(place) (\(file.kind.word) \(file.name)): \(reason(file)), and no mapping or "
         + "plugin explains it",
       cures: [
-        "give it at restore: --external '\(file.key)'",
+        file.hasKey
+          ? "name it, to give it at restore: --external '\(file.key)'"
+          : "name it, to give it at restore: --inherit-fd 'fd[\(place)]:KEY'",
         "give a plugin that answers for it: -L DIR", "leave it out: --skip-file \(place)",
       ])
   }
@@ -191,8 +142,9 @@ public struct FileClassifier {
     case .pipe: return "its other end is outside"
     case .unixSocket:
       guard let socket = file.socket, !socket.isListening else { return "its clients are outside" }
-      return "its peer is outside"
-        + (socket.peerName.isEmpty ? "" : " (\(socketAddress(socket.peerName)))")
+      let name = socket.peerName.isEmpty ? "" : " (\(socketAddress(socket.peerName)))"
+      if case .socket = socket.peer { return "its peer is outside\(name)" }
+      return socket.type == 2 ? "its peer\(name) is gone" : "its peer\(name) has not accepted it"
     case .regular, .directory, .fifo, .symbolicLink:
       return "the container's tree does not show it"
     case .namespace: return "it is a namespace of somebody outside"

@@ -25,10 +25,11 @@ public struct ExternalFileOption: Hashable, Sendable, CustomStringConvertible {
     let numbers = text[text.index(after: open)..<close].split(
       separator: ":", omittingEmptySubsequences: false)
     let rest = text[text.index(after: close)...]
-    if isSocket, numbers.count == 1, let inode = UInt32(numbers[0]) {
+    if isSocket, numbers.count == 1, let inode = digits(numbers[0], of: UInt32.self) {
       key = KernelString("unix[\(inode)]")
-    } else if !isSocket, numbers.count == 2, let mount = UInt32(numbers[0], radix: 16),
-      let inode = UInt64(numbers[1], radix: 16)
+    } else if !isSocket, numbers.count == 2,
+      let mount = digits(numbers[0], of: UInt32.self, radix: 16),
+      let inode = digits(numbers[1], of: UInt64.self, radix: 16)
     {
       key = KernelString("file[\(String(mount, radix: 16)):\(String(inode, radix: 16))]")
     } else {
@@ -42,30 +43,47 @@ public struct ExternalFileOption: Hashable, Sendable, CustomStringConvertible {
     guard path.hasPrefix("/") || isSocket && path.hasPrefix("@") else {
       throw OptionError("--external '\(text)': \"\(path)\" must be an absolute path")
     }
-    self.path = KernelString(path)
+    self.path = KernelString(escaped: path) ?? KernelString(path)
   }
 
   public var description: String { "\(key)" + (path.map { ":\($0)" } ?? "") }
 }
 
-/// `--inherit-fd 'fd[N]:KEY'`.
+/// `--inherit-fd 'fd[N]:KEY'`, at dump also `'fd[PID/N]:KEY'`.
 public struct InheritedDescriptor: Hashable, Sendable, CustomStringConvertible {
-  /// At dump a descriptor of the first process, at restore one of the engine.
+  /// At dump: a process of the tree; `nil` for its first one.
+  public var pid: Int32?
+  /// At dump a descriptor of that process, at restore one that the engine was started with.
   public var number: Int32
   public var key: KernelString
 
   /// - Throws: `OptionError`.
   public init(parsing text: String) throws(OptionError) {
     guard text.hasPrefix("fd["), let close = text.firstIndex(of: "]"),
-      let number = Int32(text[..<close].dropFirst(3)), number >= 0,
+      case let place = SkippedFile(place: text[..<close].dropFirst(3)),
       text[close...].hasPrefix("]:"), text[close...].count > 2
     else { throw OptionError("--inherit-fd '\(text)': expected 'fd[N]:KEY'") }
-    self.number = number
-    // As KernelString(escaped:) would read it; a key that is no such text is itself.
-    key = KernelString(String(text[close...].dropFirst(2)))
+    switch place {
+    case .number(let number): self.number = number
+    case .ofProcess(let pid, let number):
+      self.pid = pid
+      self.number = number
+    default: throw OptionError("--inherit-fd '\(text)': expected 'fd[N]:KEY'")
+    }
+    let key = String(text[close...].dropFirst(2))
+    self.key = KernelString(escaped: key) ?? KernelString(key)
   }
 
-  public var description: String { "fd[\(number)]:\(key)" }
+  public var description: String { "fd[\(pid.map { "\($0)/" } ?? "")\(number)]:\(key)" }
+
+  var place: SkippedFile { pid.map { .ofProcess($0, number: number) } ?? .number(number) }
+}
+
+/// Digits only: no sign.
+private func digits<Number: FixedWidthInteger>(
+  _ text: some StringProtocol, of: Number.Type, radix: Int = 10
+) -> Number? {
+  text.first == "+" || text.first == "-" ? nil : Number(text, radix: radix)
 }
 
 /// `--skip-file`.
@@ -78,19 +96,29 @@ public enum SkippedFile: Hashable, Sendable, CustomStringConvertible {
 
   /// - Throws: `OptionError`.
   public init(parsing text: String) throws(OptionError) {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    if let number = Int32(text), number >= 0 {
-      self = .number(number)
-    } else if parts.count == 2, let pid = Int32(parts[0]), let number = Int32(parts[1]), pid > 0,
-      number >= 0
-    {
-      self = .ofProcess(pid, number: number)
+    if let place = SkippedFile(place: text[...]) {
+      self = place
     } else if let kind = OpenFileKind(word: text) {
       self = .kind(kind)
     } else {
       throw OptionError(
         "--skip-file \(text): expected a descriptor's number, PID/NUMBER, or a kind of files as "
           + "'mooring files' shows it (char, pipe, unix, …)")
+    }
+  }
+
+  /// `N` or `PID/N`; `nil` for other texts.
+  init?(place text: Substring) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let last = parts.last, let fd = digits(last, of: Int32.self) else {
+      return nil
+    }
+    if parts.count == 1 {
+      self = .number(fd)
+    } else if let pid = digits(parts[0], of: Int32.self), pid > 0 {
+      self = .ofProcess(pid, number: fd)
+    } else {
+      return nil
     }
   }
 

@@ -1,38 +1,6 @@
 import MountTable
 import RestorePlan
 
-/// Where a restored open file comes from.
-public enum FileSource: Hashable, Sendable, CustomStringConvertible {
-  /// RESTORE_EXT_FILE, for the file's ID.
-  case pluginForFile(UInt32)
-  /// RESTORE_UNIX_SK, for the socket's inode.
-  case pluginForSocket(UInt32)
-  /// A descriptor that the engine was started with.
-  case inherited(Int32)
-  /// A file of the host, opened with the saved flags.
-  case opened(KernelString)
-  /// A socket that is made and connected: a path, or a name after a zero byte.
-  case connected(KernelString)
-
-  /// Whether the user says where it comes from.
-  var isGiven: Bool {
-    switch self {
-    case .pluginForFile, .pluginForSocket: false
-    case .inherited, .opened, .connected: true
-    }
-  }
-
-  public var description: String {
-    switch self {
-    case .pluginForFile(let id): "ask plugins for file \(id)"
-    case .pluginForSocket(let inode): "ask plugins for unix socket \(inode)"
-    case .inherited(let number): "take descriptor \(number) of mooring"
-    case .opened(let path): "open \(path) of the host"
-    case .connected(let address): "connect a unix socket to \(socketAddress(address.bytes))"
-    }
-  }
-}
-
 /// One open file that COMMAND is given.
 public struct FileStep: Hashable, Sendable, CustomStringConvertible {
   public var source: FileSource
@@ -75,68 +43,62 @@ public struct FilePlan: Hashable, Sendable {
 
   public init() {}
 
+  /// Where there is no COMMAND to take them.
+  public init(leavingOut saved: ClassifiedFiles, _ options: FileOptions) {
+    findings = FileSources(saved, options).findings
+    if saved.table.files.isEmpty { return }
+    findings.append(
+      Finding("open files are for a COMMAND: they are left out", severity: .note))
+  }
+
   /// - Parameters:
   ///   - saved: the files of a set of images that a restore brings.
   ///   - limit: how many descriptors COMMAND may have.
   public init(_ saved: ClassifiedFiles, _ options: FileOptions, limit: Int) {
     var free = FreeNumbers(saved.table)
     var words: [(number: Int32, word: String)] = []
-    findings += Self.unmatched(saved.table, options)
-    for (file, fileClass) in zip(saved.table.files, saved.classes) {
-      let source = Self.source(of: file, fileClass, options)
+    var length = 0
+    let sources = FileSources(saved, options)
+    findings = sources.findings
+    for (file, fileClass) in zip(saved.table.files, saved.classes) where fileClass.isExternal {
+      let found = sources.source(of: file, fileClass)
       let skipped = options.skipped.contains {
         // What is given is no longer one of a kind.
-        $0.matches(file, saved.table) && ($0.isOneFile || source?.isGiven != true)
+        $0.matches(file, saved.table) && ($0.isOneFile || !found.isGiven)
       }
-      guard fileClass.isExternal, !skipped else { continue }
-      guard let source else {
-        findings.append(Self.missing(file, fileClass, saved.table))
+      if skipped { continue }
+      guard case .source(let source) = found else {
+        if case .missing(let finding) = found { findings.append(finding) }
         continue
       }
       let own = file.descriptors.filter { $0.holder == 0 }
       let numbers = own.isEmpty ? [free.take()] : own.map(\.number)
       let name = Self.name(of: file, fileClass)
       steps.append(FileStep(source: source, name: name, file: file, numbers: numbers))
-      for (place, number) in numbers.enumerated() {
-        if Int(number) >= limit { findings.append(Self.outOfRange(number, file, limit)) }
-        let isClosing = place < own.count && own[place].closesOnExec
-        words.append(
-          (number, name + (isClosing ? ",cloexec" : "") + Self.others(file, saved.table)))
+      if let last = numbers.max(), Int(last) >= limit {
+        findings.append(Self.outOfRange(last, file, saved.table, limit))
       }
+      for (place, number) in numbers.enumerated() {
+        let isClosing = place < own.count && own[place].closesOnExec
+        var word = name + (isClosing ? ",cloexec" : "")
+        // Once is enough; and images from elsewhere may have thousands of each.
+        if place == 0 { word += Self.others(file, saved.table, upTo: Self.longest - length) }
+        length += word.utf8.count + 12
+        if length < Self.longest { words.append((number, word)) }
+      }
+    }
+    if length >= Self.longest {
+      findings.append(
+        Finding(
+          "\(Self.variable) would be longer than the \(Self.longest) bytes that Linux takes",
+          cures: ["leave files out: --skip-file KIND"]))
     }
     environment = words.sorted { $0.number < $1.number }
       .map { "\($0.number)=\($0.word)" }.joined(separator: " ")
   }
 
-  private static func source(
-    of file: OpenFile, _ fileClass: FileClass, _ options: FileOptions
-  ) -> FileSource? {
-    var keys = [file.key]
-    if case .externalByKey(let key) = fileClass { keys.insert(key, at: 0) }
-    if let given = options.inherited.first(where: { keys.contains($0.key) }) {
-      return .inherited(given.number)
-    }
-    if let given = options.external.first(where: { keys.contains($0.key) }) {
-      guard let path = given.path?.bytes else { return connection(file, to: nil) }
-      return file.kind == .unixSocket
-        ? connection(file, to: path) : .opened(KernelString(path))
-    }
-    guard case .externalByPlugin = fileClass else { return nil }
-    return file.kind == .unixSocket
-      ? .pluginForSocket(UInt32(truncatingIfNeeded: file.inode)) : .pluginForFile(file.id)
-  }
-
-  /// - Parameter address: as the option spells it, an abstract name after `@`; `nil` for where the peer
-  ///   was.
-  private static func connection(_ file: OpenFile, to address: [UInt8]?) -> FileSource? {
-    guard file.kind == .unixSocket else { return nil }
-    guard let address else {
-      let peer = file.socket?.peerName ?? []
-      return peer.isEmpty ? nil : .connected(KernelString(peer))
-    }
-    return .connected(
-      KernelString(address.first == 0x40 ? [0] + address.dropFirst() : address))
-  }
+  /// `MAX_ARG_STRLEN`, less the name of the variable.
+  private static let longest = (1 << 17) - 16
 
   private static func name(of file: OpenFile, _ fileClass: FileClass) -> String {
     if case .externalByKey(let key) = fileClass {
@@ -147,58 +109,24 @@ public struct FilePlan: Hashable, Sendable {
     return file.kind == .unixSocket ? "unix:\(file.inode)" : "file:\(file.id)"
   }
 
-  private static func others(_ file: OpenFile, _ table: FileTable) -> String {
-    file.descriptors.filter { $0.holder > 0 }
-      .map { "@\(table.holders[$0.holder].innerPID)/\($0.number)" }.joined()
+  private static func others(_ file: OpenFile, _ table: FileTable, upTo length: Int) -> String {
+    var text = ""
+    for held in file.descriptors where held.holder > 0 && text.utf8.count < length {
+      text += "@\(table.holders[held.holder].innerPID)/\(held.number)"
+    }
+    return text
   }
 
-  // MARK: Findings
-
-  private static func missing(
-    _ file: OpenFile, _ fileClass: FileClass, _ table: FileTable
+  private static func outOfRange(
+    _ number: Int32, _ file: OpenFile, _ table: FileTable, _ limit: Int
   ) -> Finding {
-    var key = file.key
-    if case .externalByKey(let given) = fileClass { key = given }
-    let place = file.descriptors.first.map { table.spelling($0) } ?? "?"
-    let isSocket = file.kind == .unixSocket
-    return Finding(
-      "descriptor \(place) (\(file.kind.word) \(file.name)): it was saved as \(key), and nothing says "
-        + "what stands for it here",
-      cures: [
-        "--inherit-fd 'fd[N]:\(key)'",
-        "--external '\(file.key):\(isSocket ? "/path/of/socket" : "/host/path")'",
-        "leave it out: --skip-file \(place)",
-      ])
-  }
-
-  private static func outOfRange(_ number: Int32, _ file: OpenFile, _ limit: Int) -> Finding {
     Finding(
       "descriptor \(number) (\(file.kind.word) \(file.name)): COMMAND may have descriptors below "
         + "\(limit) only",
       cures: [
         "raise the limit on open files first: ulimit -n \(Int(number) + 1)",
-        "leave it out: --skip-file \(number)",
+        "leave it out: --skip-file \(table.spelling(file.descriptors[0]))",
       ])
-  }
-
-  private static func unmatched(_ table: FileTable, _ options: FileOptions) -> [Finding] {
-    let keys = Set(table.files.map(\.key))
-    let look = "'mooring files -D' shows which there are"
-    var given: Set<KernelString> = []
-    let twice = options.inherited.filter { !given.insert($0.key).inserted }.map {
-      Finding(
-        "--inherit-fd '\($0)': another descriptor is given for \($0.key) already",
-        cures: ["give one"])
-    }
-    return twice
-      + options.external.filter { !keys.contains($0.key) }.map {
-        Finding("--external '\($0)': the images have no such file", cures: [look])
-      }
-      + options.skipped.compactMap { skipped in
-        if case .kind = skipped { return nil }
-        if table.files.contains(where: { skipped.matches($0, table) }) { return nil }
-        return Finding("--skip-file \(skipped): the images have no such descriptor", cures: [look])
-      }
   }
 }
 

@@ -12,6 +12,8 @@ public struct OpenFlags: OptionSet, Hashable, Sendable, Codable {
   public static let append = OpenFlags(rawValue: 0o2000)
   public static let nonBlocking = OpenFlags(rawValue: 0o4000)
   public static let signalsInput = OpenFlags(rawValue: 0o20000)
+  public static let synchronous = OpenFlags(rawValue: 0o4010000)
+  public static let directory = OpenFlags(rawValue: 0o200000)
   public static let direct = OpenFlags(rawValue: 0o40000)
   public static let noAccessTime = OpenFlags(rawValue: 0o1000000)
   public static let closeOnExec = OpenFlags(rawValue: 0o2000000)
@@ -147,6 +149,11 @@ public struct OpenFile: Hashable, Sendable {
 
   /// `O_PATH`: a name only.
   public var isPathOnly: Bool { flags?.contains(.pathOnly) ?? false }
+
+  /// Whether `key` tells it apart: all anonymous inodes are one inode.
+  public var hasKey: Bool {
+    if case .anonymous = kind { false } else { true }
+  }
 
   /// CRIU's name for it, by which mappings find it: `unix[INODE]`, `file[MNTID:INODE]`.
   public var key: KernelString {

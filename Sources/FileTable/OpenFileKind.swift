@@ -36,8 +36,8 @@ public enum OpenFileKind: Hashable, Sendable {
 
   /// Other anonymous inodes that have a word of their own.
   private static let known: Set<KernelString> = remade.union([
-    "io_uring", "userfaultfd", "perf_event", "bpf-prog", "bpf_link", "kvm-vm", "secretmem",
-    "seccomp notify", "dmabuf", "sync_file", "fscontext", "mount", "landlock-ruleset",
+    "io_uring", "userfaultfd", "perf_event", "bpf-prog", "bpf_link", "kvm-vm",
+    "seccomp notify", "sync_file", "fscontext", "landlock-ruleset",
   ])
 
   /// The word for it on the command line: `char`, `eventfd`, `anon:NAME` for an anonymous inode that has

@@ -17,6 +17,9 @@ public struct RestoreOptions: Sendable {
   public var mounts = MountOptions()
   public var links = LinkOptions()
   public var files = FileOptions()
+  /// The descriptors that `files.inherited` names, where they have been set apart already; else `plan` and
+  /// `run` do so as the first thing.
+  public var inherited: InheritedFiles?
   /// Files of network namespaces that come from outside, by their keys.
   public var networkFiles: [String: String] = [:]
   /// What is restored; `nil` for what the images have.
@@ -60,7 +63,7 @@ public struct RestoreOperation {
   /// - Throws: `EngineFailure` where the images cannot be read.
   public func plan() throws -> (mounts: RestorePlan, links: LinkPlan, files: FilePlan) {
     try EngineFailure.wrapping("plan") {
-      let prepared = try prepare(forCommand: true)
+      let prepared = try prepare(inheritedFiles(), forCommand: true)
       return (prepared.plan, prepared.linkPlan, prepared.filePlan)
     }
   }
@@ -80,9 +83,12 @@ public struct RestoreOperation {
   }
 
   /// - Parameters:
+  ///   - inherited: what the caller gives by descriptors.
   ///   - forCommand: whether there is, or will be, a COMMAND that takes open files.
   ///   - name: what temporary names begin with.
-  func prepare(forCommand: Bool, named name: String = "") throws -> Prepared {
+  func prepare(
+    _ inherited: InheritedFiles, forCommand: Bool, named name: String = ""
+  ) throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let available = try images.parts()
     let saved = try images.load(only: (options.parts ?? available).union(.mounts))
@@ -96,13 +102,17 @@ public struct RestoreOperation {
     request.archivedRoots = saved.archivedRoots
     request.mountLimit = mountLimit()
     request.restoreName = name
-    let networks = NetworkRestore(
-      saved.networks, options.links, files: options.networkFiles, log: log)
+    var networkFiles = options.networkFiles
+    for option in options.files.inherited {
+      guard let path = inherited.path(of: option.number) else { continue }
+      networkFiles[String(decoding: option.key.bytes, as: UTF8.self)] = path
+    }
+    let networks = NetworkRestore(saved.networks, options.links, files: networkFiles, log: log)
     return Prepared(
       saved: saved, plan: request.plan(), root: root, networks: networks,
       linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty),
       filePlan: OpenFiles.plan(
-        saved.files, options.files, networks: saved.networks, forCommand: forCommand),
+        saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
       otherFindings: (options.pins?.findings() ?? []) + PacketFilters.findings(saved.networks))
   }
 
@@ -122,9 +132,10 @@ public struct RestoreOperation {
   ///
   /// - Throws: `EngineFailure`; then nothing is left behind.
   public func run() throws -> CInt {
+    let inherited = inheritedFiles()
     let name = String(UInt32.random(in: 0...UInt32.max), radix: 36) + "-"
     let prepared = try EngineFailure.wrapping("restore") {
-      try prepare(forCommand: hasCommand, named: name)
+      try prepare(inherited, forCommand: hasCommand, named: name)
     }
     for finding in prepared.findings where finding.severity == .note {
       log.notice("\(finding)")
@@ -151,7 +162,7 @@ public struct RestoreOperation {
       description.bringsLoopbackUp = prepared.saved.networks.isEmpty
       var worker = try WorkerProcess.start(description)
       do {
-        try restore(prepared, images, chain, &worker, &journal)
+        try restore(prepared, inherited, images, chain, &worker, &journal)
       } catch {
         worker.end()
         throw error
@@ -167,7 +178,8 @@ public struct RestoreOperation {
   }
 
   private func restore(
-    _ prepared: Prepared, _ images: borrowing ImageDirectory, _ chain: PluginChain?,
+    _ prepared: Prepared, _ inherited: InheritedFiles, _ images: borrowing ImageDirectory,
+    _ chain: PluginChain?,
     _ worker: inout WorkerProcess, _ journal: inout UndoJournal
   ) throws {
     let nested = try worker.makeNamespaces(prepared.saved.namespaces.mapping)
@@ -191,7 +203,8 @@ public struct RestoreOperation {
       try run(.postSetupNamespaces)
       try verify(prepared, worker.pid)
       log.info("verified; process \(worker.pid) holds the namespaces")
-      try OpenFiles.restore(prepared.filePlan, chain, log) { try worker.give($0, as: $1) }
+      try FileRestore(plan: prepared.filePlan, chain: chain, inherited: inherited, log: log)
+        .run { try worker.give($0, as: $1) }
       try run(.postRestore)
       try run(.networkUnlock)
       try chain?.finish()
@@ -223,6 +236,10 @@ public struct RestoreOperation {
     let nested = zip(prepared.networks.networks, places).dropFirst()
       .filter { $0.0.externalKey == nil }.map { $0.1.namespace.number }
     try pins.pin(pid, kinds.sorted { $0.rawValue < $1.rawValue }, nested: nested)
+  }
+
+  private func inheritedFiles() -> InheritedFiles {
+    options.inherited ?? InheritedFiles(options.files.inherited.map(\.number))
   }
 
   private var hasCommand: Bool {

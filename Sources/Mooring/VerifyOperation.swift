@@ -133,7 +133,7 @@ public struct VerifyOperation {
   public func run() throws -> Verification {
     try EngineFailure.wrapping("verify") {
       let images = try ImageDirectory.open(options.images)
-      var parts = try options.parts ?? images.parts()
+      var parts = try (options.parts ?? images.parts()).subtracting(.files)
       if case .network = options.subject { parts = .links }
       let saved = try images.load(only: parts)
       var result = Verification()

@@ -63,6 +63,9 @@ struct DumpCommand: ParsableCommand {
     if !savesFiles && !openFiles.isEmpty {
       throw ValidationError("--inherit-fd, --skip-file and --listening are for --files.")
     }
+    if parts.only == "files" {
+      throw ValidationError("Open files are restored with the mounts: --only mounts,files.")
+    }
     if subject.netns != nil && savesFiles {
       throw ValidationError("A network namespace has no open files: give -t PID.")
     }

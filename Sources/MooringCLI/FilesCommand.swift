@@ -53,6 +53,9 @@ struct FilesCommand: ParsableCommand {
     guard (tree == nil) != (imagesDir == nil) else {
       throw ValidationError("Give one of -t PID and -D DIR.")
     }
+    if imagesDir != nil && (!files.isEmpty || !mappings.external.isEmpty) {
+      throw ValidationError("What images have is not looked at anew: options of a dump are for -t.")
+    }
   }
 
   private struct Holder: Encodable {

@@ -40,9 +40,6 @@ struct RestoreSourceOptions: ParsableArguments {
   private func networkFiles(_ links: LinkOptions) throws(OptionError) -> [String: String] {
     var files: [String: String] = [:]
     for case .networkForKey(let key, let path) in links.external { files[key] = path }
-    for given in try self.files.inherited() {
-      files["\(given.key)"] = "/proc/self/fd/\(given.number)"
-    }
     return files
   }
 
@@ -52,6 +49,12 @@ struct RestoreSourceOptions: ParsableArguments {
     options.links = try linkOptions()
     options.networkFiles = try networkFiles(options.links)
     options.files = try files.options(mappings.external)
+    if let option = options.files.inherited.first(where: { $0.pid != nil }) {
+      throw OptionError("--inherit-fd '\(option)': at restore N is a descriptor of mooring's own")
+    }
+    // Before mooring opens a file, the log among them.
+    options.inherited = InheritedFiles(
+      options.files.inherited.map(\.number), closesOriginals: true)
     options.parts = try parts.parts()
     options.scripts = scripts.scripts
     return options
@@ -64,7 +67,7 @@ struct PlanCommand: ParsableCommand {
     abstract: "Show what a restore would do, step by step; change nothing.",
     discussion: """
       Takes the options of a restore. No plugin is loaded: where one would be asked, the plan \
-      says so. #N names a slot in which a step leaves a mount for later ones; "mount N" is the \
+      says so. Open files are planned as for a restore with COMMAND. #N names a slot in which a step leaves a mount for later ones; "mount N" is the \
       mount ID that the saved container knew.
 
       Exit status: 0; 1 where the images cannot be read; 2 where a restore would be refused, \

@@ -10,8 +10,8 @@ struct VerifyCommand: ParsableCommand {
       Compared are the mount tree, the contents of memory file systems, names and mappings of \
       namespaces, and links, addresses, routes, rules and settings of networks, as far as the \
       images have them. Lines begin with - for what is missing, + for what is not expected, ~ for \
-      what is different. Where all is equal, nothing is printed. Not compared are IDs and device \
-      numbers, and of the root and of what came from outside the file system and its contents.
+      what is different. Where all is equal, nothing is printed. Not compared are IDs, device \
+      numbers and open files, and of the root and of what came from outside the file system and its contents.
 
       Exit status: 0 equal; 1 where the images or the container cannot be read; 3 different.
 
@@ -45,6 +45,9 @@ struct VerifyCommand: ParsableCommand {
 
   func validate() throws {
     try subject.requireOne()
+    if parts.only?.split(separator: ",").contains("files") ?? false {
+      throw ValidationError("Open files are not compared: COMMAND does with them what it likes.")
+    }
   }
 
   mutating func run() throws {

@@ -116,6 +116,25 @@ import Testing
       found.findings.contains { $0.description.hasPrefix("--external 'file[1f:aa]': the con") })
   }
 
+  @Test func `anonymous inodes have no key of their own`() throws {
+    var table = FileTable.of([
+      .of(.anonymous("perf_event"), id: 1, at: [3]), .of(.anonymous("eventfd"), id: 2, at: [4]),
+    ])
+    table.holders.append(FileHolder(pid: 4712, innerPID: 2))
+    table.files[0].inode = 9
+    table.files[1].inode = 9
+    var options = FileOptions()
+    options.external = [try #require(try ExternalFileOption(parsing: "file[10:9]"))]
+    let found = try classify(table, options)
+    #expect(found.classes == [.unsupported, .processState])
+    #expect(found.findings.count == 2)
+    #expect(found.findings[1].description.contains("--inherit-fd 'fd[3]:KEY'"))
+    table.files[0].descriptors[0].holder = 1
+    options.external = []
+    options.inherited = [try InheritedDescriptor(parsing: "fd[4712/3]:event")]
+    #expect(try classify(table, options).classes == [.externalByKey("event"), .processState])
+  }
+
   @Test func `options that contradict each other are problems`() throws {
     let table = FileTable.of([
       .of(.characterDevice, id: 1, at: [3, 4]), .of(.pipe, id: 2, at: [5]),

@@ -30,7 +30,7 @@ import Testing
     #expect(plan.steps.map(\.numbers) == [[5, 100], [4], [3]])
     #expect(
       plan.environment
-        == "3=unix:44 4=file:3@12/5 5=file:2,cloexec@12/7 100=file:2@12/7")
+        == "3=unix:44 4=file:3@12/5 5=file:2,cloexec@12/7 100=file:2")
   }
 
   @Test func `what stands for a key`() throws {
@@ -68,6 +68,54 @@ import Testing
     #expect(plan.steps.map(\.source) == [.connected("/run/server")])
   }
 
+  @Test func `what one name stands for`() throws {
+    let files = [OpenFile.of(.regular, id: 1, at: [3]), .of(.regular, id: 1, at: [4])]
+    let set = saved(files.map { ($0, .externalByKey($0.key)) })
+    var options = FileOptions()
+    options.external = [try #require(try ExternalFileOption(parsing: "file[10:1]:/log"))]
+    #expect(
+      FilePlan(set, options, limit: 64).steps.map(\.source) == [.opened("/log"), .opened("/log")])
+    // One descriptor would make them one open file.
+    options.external = []
+    options.inherited = [try InheritedDescriptor(parsing: "fd[9]:file[10:1]")]
+    #expect(FilePlan(set, options, limit: 64).findings.count == 1)
+    // A file wants a path.
+    options.inherited = []
+    options.external = [try #require(try ExternalFileOption(parsing: "file[10:1]"))]
+    #expect(
+      FilePlan(set, options, limit: 64).findings.allSatisfy { $0.description.contains("a path") })
+  }
+
+  @Test func `sockets that cannot be connected`() throws {
+    var listener = OpenFile.socket(12, peer: .none, id: 5)
+    listener.socket?.isListening = true
+    var relative = OpenFile.socket(13, peer: .socket(1), id: 6)
+    relative.socket?.peerName = Array("server".utf8)
+    let set = saved([
+      (listener, .externalByKey("unix[12]")), (relative, .externalByKey("unix[13]")),
+    ])
+    var options = FileOptions()
+    options.external = [
+      try #require(try ExternalFileOption(parsing: "unix[12]:/run/server")),
+      try #require(try ExternalFileOption(parsing: "unix[13]")),
+    ]
+    let plan = FilePlan(set, options, limit: 64)
+    #expect(plan.steps.isEmpty)
+    #expect(plan.findings.map { $0.description.contains("listens") } == [true, false])
+    #expect(plan.findings.last?.description.contains("relative") == true)
+  }
+
+  @Test func `many descriptors of many processes`() {
+    // What images from elsewhere may say: no product of the two.
+    var file = OpenFile.of(.characterDevice, at: Array(3..<20_000))
+    file.descriptors += (0..<20_000).map {
+      HeldDescriptor(holder: 1, number: $0, closesOnExec: false)
+    }
+    let plan = FilePlan(saved([(file, .externalByPlugin("a"))]), FileOptions(), limit: 30_000)
+    #expect(plan.environment.utf8.count < 1 << 17)
+    #expect(plan.findings.count == 1)
+  }
+
   @Test func `numbers beyond the limit, and options for nothing`() throws {
     var options = FileOptions()
     options.skipped = [try SkippedFile(parsing: "9")]
@@ -85,7 +133,9 @@ import Testing
     #expect(throws: OptionError.self) { _ = try ExternalFileOption(parsing: text) }
   }
 
-  @Test(arguments: ["fd[]:k", "fd[x]:k", "fd[-1]:k", "fd[1]", "fd[1]:", "1:k"])
+  @Test(arguments: [
+    "fd[]:k", "fd[x]:k", "fd[-1]:k", "fd[+1]:k", "fd[1/]:k", "fd[1]", "fd[1]:", "1:k",
+  ])
   func `descriptors that cannot be read`(text: String) {
     #expect(throws: OptionError.self) { _ = try InheritedDescriptor(parsing: text) }
   }

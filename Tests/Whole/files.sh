@@ -466,7 +466,7 @@ expect_equal "$(grep -c same out)" 2 "pairs that share"
 # One of a child's own is at a free number.
 expect_equal "$(grep -cE '^[0-9]' out)" 7 "descriptors of COMMAND"
 expect_used '4 char:10:229 rdwr .*'
-expect_used 'MOORING_FDS=0=file:1@3/9 1=file:2,cloexec 2=file:1@3/9 3=file:3@2/7@3/8 4=file:[0-9]+@3/6 17=file:3,cloexec@2/7@3/8 4000=file:4@3/5'
+expect_used 'MOORING_FDS=0=file:1@3/9 1=file:2,cloexec 2=file:1 3=file:3@2/7@3/8 4=file:[0-9]+@3/6 17=file:3,cloexec 4000=file:4@3/5'
 # There is no program: the complaint arrives though standard error is a file of the images.
 expect_status 127 mooring restore -D images -r "$root" -L "$folder" -- /nothing
 expect_error_has /nothing
@@ -617,6 +617,71 @@ for key in $'a\nb' 'a,b@c=d' $'\xff' 'file[1:2]' 'fd[3]:x' ' '; do
   expect_equal "$(grep -a '^MOORING_FDS=3=' out | tr -d -c ',@ \n')" '' "what would end the name"
 done
 end_process "$pid"
+
+test_case "a number that nobody opened gives nothing of mooring's own"
+rm -rf images
+hold_files 7=open:/fuse,rdwr
+dump_and_end --files --inherit-fd 'fd[7]:log'
+for number in 3 4 5 6 7 8 9; do
+  (
+    exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    expect_status 125 mooring restore -D images -r "$root" --inherit-fd "fd[$number]:log" -- /use-files show
+    [ "$case_failed" = no ]
+  ) || fail "descriptor $number was given"
+  expect_error_has "mooring was started without a descriptor $number"
+done
+
+test_case "COMMAND alone holds what it is given"
+mkfifo pipe-out
+hold_files 7=open:/fuse,rdwr
+dump_and_end --files --inherit-fd 'fd[7]:log'
+cp "$(command -v busybox)" "$root/busybox"
+exec 8<>pipe-out
+exec 9>pipe-out
+mooring restore -D images -r "$root" --inherit-fd 'fd[9]:log' -- \
+  /busybox sh -c 'echo here >&7; exec 7>&-; /busybox sleep 3' 8>&- &
+restore=$!
+exec 9>&-
+read -r -t 20 -u 8 line || true
+exec 7<pipe-out 8>&-
+expect_equal "$line" here "what COMMAND wrote"
+SECONDS=0
+cat <&7 >/dev/null
+[ "$SECONDS" -lt 2 ] || fail "the pipe ended $SECONDS seconds after COMMAND had closed it"
+exec 7<&-
+wait "$restore" || fail "restore"
+
+test_case "paths that are longer than the kernel tells; a descriptor of another process by name"
+python3 - "$pid" <<'PY' >long-pid &
+import os, sys, time
+os.chdir("/var/tmp")
+name = "mooring-long-%d" % os.getpid()
+os.mkdir(name); os.chdir(name)
+top = os.getcwd()
+for level in range(20):
+    os.mkdir("d" * 250); os.chdir("d" * 250)
+held = os.open("file", os.O_CREAT | os.O_WRONLY)
+child = os.fork()
+if child == 0:
+    os.dup2(os.open("/dev/fuse", os.O_RDWR), 50)
+    time.sleep(1000)
+print(os.getpid(), child, held, flush=True)
+sys.stdin.close()
+time.sleep(1000)
+PY
+disown
+wait_until test -s long-pid
+read -r parent child held <long-pid
+expect_status 0 mooring files -t "$parent"
+pid=$parent
+look "$held"
+expect_equal "$class" unsupported "the class of a file whose path is too long"
+expect_status 0 mooring files -t "$parent" --inherit-fd "fd[$child/50]:fuse" --skip-file "$held"
+look 50 "$child"
+expect_equal "$class" "external fuse" "the class of a child's descriptor"
+kill -KILL "$parent" "$child"
+wait_until is_gone "$parent"
+rm -rf /var/tmp/mooring-long-*
 
 test_case "a second dump: what plugins kept for the first does not answer"
 rm -rf images

@@ -183,7 +183,19 @@ enum FileEntries {
     if saved.peer != 0 { socket.peer = .socket(saved.peer) }
     socket.sendBuffer = saved.opts.soSndbuf
     socket.receiveBuffer = saved.opts.soRcvbuf
+    socket.sendTimeout = try microseconds(saved.opts.soSndTmoSec, saved.opts.soSndTmoUsec, bad)
+    socket.receiveTimeout = try microseconds(saved.opts.soRcvTmoSec, saved.opts.soRcvTmoUsec, bad)
+    socket.passesCredentials = saved.opts.soPasscred
     return socket
+  }
+
+  private static func microseconds(
+    _ seconds: UInt64, _ rest: UInt64, _ bad: (String, String) -> ImageError
+  ) throws(ImageError) -> UInt64 {
+    guard seconds <= UInt64(Int32.max), rest < 1_000_000 else {
+      throw bad("a socket's timeout", "\(seconds) s and \(rest) µs")
+    }
+    return seconds * 1_000_000 + rest
   }
 
   /// `sun_path`.

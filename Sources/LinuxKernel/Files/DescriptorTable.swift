@@ -2,6 +2,7 @@ import CMooring
 import FileTable
 import Glibc
 import MountTable
+import SystemPackage
 
 /// The descriptors of a process, or of a thread that has a table of its own.
 final class DescriptorTable {
@@ -57,24 +58,12 @@ final class DescriptorTable {
   }
 
   /// The numbers of its descriptors, in their order.
-  func numbers() throws(ReadFailure) -> [Int32] {
-    let opened = try folder.open("fd", flags: O_RDONLY | O_DIRECTORY)
-    guard let stream = fdopendir(opened.release()) else { return [] }
-    defer { closedir(stream) }
-    var numbers: [Int32] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if let number = Int32(name) { numbers.append(number) }
-    }
-    return numbers.sorted()
-  }
+  func numbers() throws(ReadFailure) -> [Int32] { try folder.numbers(in: "fd") }
 
   /// What the kernel says of one descriptor; `nil` where it has been closed meanwhile.
   func facts(of number: Int32) throws(ReadFailure) -> DescriptorFacts? {
     var facts = DescriptorFacts()
-    guard let link = link(number) else { return nil }
+    guard let link = try link(number) else { return nil }
     facts.link = link
     let status = "fd/\(number)".withCString {
       mooring_file_facts(folder.number, $0, &facts.status)
@@ -85,7 +74,13 @@ final class DescriptorTable {
     } catch {
       throw folder.failure(error)
     }
-    guard let lines = try? folder.contents("fdinfo/\(number)") else { return nil }
+    let lines: [UInt8]
+    do throws(ReadFailure) {
+      lines = try folder.contents("fdinfo/\(number)")
+    } catch .processGone {
+      // Of the process or the descriptor: who looks next finds out which.
+      return nil
+    }
     for line in lines.split(separator: 0x0A) {
       let words = String(decoding: line, as: UTF8.self).split(separator: ":")
       guard words.count == 2 else { continue }
@@ -97,12 +92,22 @@ final class DescriptorTable {
     return facts
   }
 
-  private func link(_ number: Int32) -> KernelString? {
+  /// `nil` where the descriptor is closed.
+  private func link(_ number: Int32) throws(ReadFailure) -> KernelString? {
     var target = [UInt8](repeating: 0, count: Int(PATH_MAX) + 32)
     let length = target.withUnsafeMutableBytes {
       readlinkat(folder.number, "fd/\(number)", $0.baseAddress!, $0.count)
     }
-    return length < 0 ? nil : KernelString(Array(target[..<length]))
+    if length >= 0 { return KernelString(Array(target[..<length])) }
+    switch errno {
+    case ENOENT, ESRCH: return nil
+    // The kernel has a page for it.
+    case ENAMETOOLONG: return DescriptorFacts.longLink
+    case let number:
+      throw folder.failure(
+        SystemCallFailure(
+          "readlink", on: "a descriptor of \(folder.name)", Errno(rawValue: number)))
+    }
   }
 
   /// A duplicate of a descriptor (`pidfd_getfd`).
@@ -119,22 +124,12 @@ final class DescriptorTable {
   }
 
   /// Its threads that have a table of their own (`unshare(CLONE_FILES)`).
-  func threadsApart() throws(ReadFailure) -> [Int32] {
-    guard let opened = try? folder.open("task", flags: O_RDONLY | O_DIRECTORY),
-      let stream = fdopendir(opened.release())
-    else { return [] }
-    defer { closedir(stream) }
-    var threads: [Int32] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      guard let thread = Int32(name), thread != holder.pid else { continue }
-      if mooring_kcmp(holder.pid, thread, CInt(MOORING_KCMP_FILES), 0, 0) > 0 {
-        threads.append(thread)
-      }
+  func threadsApart() -> [Int32] {
+    let threads = (try? folder.numbers(in: "task")) ?? []
+    return threads.filter { thread in
+      thread != holder.pid
+        && mooring_kcmp(holder.pid, thread, CInt(MOORING_KCMP_FILES), 0, 0) > 0
     }
-    return threads
   }
 
   /// The numbers of its namespaces.
@@ -159,18 +154,21 @@ struct DescriptorFacts {
   var position: UInt64 = 0
   var mount = MountID(0)
 
-  /// Whether two may be the same open file: only then the kernel is asked.
+  /// Whether two may be the same open file: only then the kernel is asked. Not their links: a file may be
+  /// renamed meanwhile.
   struct Likeness: Hashable {
     var device: DeviceNumber
     var inode: UInt64
-    var link: KernelString
   }
 
   var likeness: Likeness {
     Likeness(
       device: DeviceNumber(major: status.device_major, minor: status.device_minor),
-      inode: status.inode, link: link)
+      inode: status.inode)
   }
+
+  /// In place of a link that is longer than the kernel writes it.
+  static let longLink: KernelString = "(a path longer than 4095 bytes)"
 
   /// `S_IFMT` of the mode.
   var type: mode_t { mode_t(truncatingIfNeeded: status.mode) & S_IFMT }

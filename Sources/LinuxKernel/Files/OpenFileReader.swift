@@ -42,26 +42,43 @@ public final class OpenFileReader {
       for number in try numbers(place) { try add(number, of: place) }
     }
     try UnixSocketReader(self).complete(&table)
-    completePipes()
+    try completePipes()
     for place in table.files.indices where table.files[place].kind == .namespace {
       table.files[place].isReachable =
         table.files[place].isReachable
         || namespaces.contains(UInt32(truncatingIfNeeded: table.files[place].inode))
     }
+    table.files.removeAll { $0.descriptors.isEmpty }
+    // Where the first process has ended, what was read is not the tree.
+    _ = try first.numbers()
   }
 
-  /// A duplicate of an open file, made through the first descriptor of it.
+  /// A duplicate of an open file, made through one of its descriptors.
   ///
-  /// - Throws: `ReadFailure` where the descriptor is another file's by now.
+  /// - Throws: `ReadFailure.filesChanged` where none of them is that file's any more.
   public func duplicate(_ file: OpenFile) throws(ReadFailure) -> Descriptor {
-    let held = file.descriptors[0]
-    let owner = owners[held.holder]
-    let copy = try owner.duplicate(held.number)
-    var facts = mooring_file_facts()
-    guard mooring_file_facts(copy.number, "", &facts) == 0, facts.inode == file.inode else {
-      throw .filesChanged("process \(owner.holder.pid)")
+    for held in file.descriptors {
+      do throws(ReadFailure) {
+        let copy = try owners[held.holder].duplicate(held.number)
+        if isSame(copy.number, file) { return copy }
+      } catch .filesChanged {
+      } catch .processGone {
+      }
     }
-    return copy
+    throw .filesChanged("process \(table.holders[file.descriptors.first?.holder ?? 0].pid)")
+  }
+
+  /// Whether a number has not become another file's meanwhile. Anonymous inodes are one inode, their links
+  /// tell them apart.
+  private func isSame(_ copy: CInt, _ file: OpenFile) -> Bool {
+    var facts = DescriptorFacts()
+    guard mooring_file_facts(copy, "", &facts.status) == 0, facts.status.inode == file.inode,
+      facts.special == file.device
+    else { return false }
+    guard case .anonymous = file.kind else { return true }
+    var link = [UInt8](repeating: 0, count: 256)
+    let length = readlink("/proc/thread-self/fd/\(copy)", &link, link.count)
+    return length >= 0 && link[..<length].elementsEqual(file.name.bytes)
   }
 
   /// The network namespace of a process that has the file.
@@ -75,25 +92,28 @@ public final class OpenFileReader {
   private func add(_ owner: DescriptorTable) throws(ReadFailure) {
     namespaces.formUnion(owner.namespaces())
     try take(owner)
-    for thread in try owner.threadsApart() {
-      if let apart = try? DescriptorTable(thread: thread, of: owner) {
-        try take(apart)
-      }
+    for thread in owner.threadsApart() {
+      if let apart = try? DescriptorTable(thread: thread, of: owner) { try take(apart) }
     }
   }
 
   private func take(_ owner: DescriptorTable) throws(ReadFailure) {
-    let place = try Self.search(
-      ordered.count,
-      {
-        mooring_kcmp(
-          owner.holder.pid, self.owners[self.ordered[$0]].holder.pid,
-          CInt(MOORING_KCMP_FILES), 0, 0)
-      })
-    guard case .new(let position) = place else { return }
-    ordered.insert(owners.count, at: position)
-    owners.append(owner)
-    table.holders.append(owner.holder)
+    func compare(_ other: DescriptorTable) -> Int {
+      mooring_kcmp(owner.holder.pid, other.holder.pid, CInt(MOORING_KCMP_FILES), 0, 0)
+    }
+    while true {
+      switch try KernelOrder.search(ordered.count, { compare(owners[ordered[$0]]) }) {
+      case .same: return
+      case .new(let position):
+        ordered.insert(owners.count, at: position)
+        owners.append(owner)
+        table.holders.append(owner.holder)
+        return
+      case .gone(let position):
+        if compare(owner) < 0 { return }
+        ordered.remove(at: position)
+      }
+    }
   }
 
   /// The first process has to be there; another may have ended.
@@ -120,56 +140,46 @@ public final class OpenFileReader {
       holder: place, number: number,
       closesOnExec: facts.flags & OpenFlags.closeOnExec.rawValue != 0)
     let likeness = facts.likeness
-    let others = alike[likeness] ?? []
-    let found = try Self.search(
-      others.count,
-      { middle in
-        let known = self.table.files[others[middle]].descriptors[0]
-        return mooring_kcmp(
-          owner.holder.pid, self.owners[known.holder].holder.pid,
-          CInt(MOORING_KCMP_FILE), UInt(number), UInt(known.number))
-      })
-    switch found {
-    case .same(let position): table.files[others[position]].descriptors.append(descriptor)
-    case .gone: return
-    case .new(let position):
-      var file = OpenFile(
-        id: UInt32(table.files.count + 1), kind: kind(facts), name: facts.link,
-        inode: facts.status.inode, mount: facts.mount,
-        flags: OpenFlags(rawValue: facts.flags).subtracting(.closeOnExec), device: facts.special)
-      file.descriptors = [descriptor]
-      file.position = facts.position
-      file.isReachable = isReachable(facts)
-      alike[likeness, default: []].insert(table.files.count, at: position)
-      table.files.append(file)
+    func compare(_ other: HeldDescriptor) -> Int {
+      mooring_kcmp(
+        owner.holder.pid, owners[other.holder].holder.pid, CInt(MOORING_KCMP_FILE), UInt(number),
+        UInt(other.number))
     }
-  }
-
-  private enum Place {
-    case same(Int)
-    case new(at: Int)
-    case gone
-  }
-
-  /// A binary search by `kcmp`, which orders what it compares.
-  private static func search(
-    _ count: Int, _ compare: (Int) -> Int
-  ) throws(ReadFailure) -> Place {
-    var (low, high) = (0, count)
-    while low < high {
-      let middle = (low + high) / 2
-      switch compare(middle) {
-      case 0: return .same(middle)
-      case 1: high = middle
-      case 2: low = middle + 1
-      case -Int(EBADF), -Int(ESRCH): return .gone
-      case let result: throw .cannotCompare(CInt(max(-result, 0)))
+    while true {
+      let others = alike[likeness] ?? []
+      let found = try KernelOrder.search(
+        others.count, { compare(table.files[others[$0]].descriptors[0]) })
+      switch found {
+      case .same(let position):
+        table.files[others[position]].descriptors.append(descriptor)
+        return
+      case .new(let position):
+        alike[likeness, default: []].insert(table.files.count, at: position)
+        table.files.append(file(facts, descriptor))
+        return
+      case .gone(let position):
+        if compare(descriptor) < 0 { return }
+        // The other one is closed: by its next descriptor, where it has one.
+        table.files[others[position]].descriptors.removeFirst()
+        if table.files[others[position]].descriptors.isEmpty {
+          alike[likeness]?.remove(at: position)
+        }
       }
     }
-    return .new(at: low)
   }
 
   // MARK: What
+
+  private func file(_ facts: DescriptorFacts, _ descriptor: HeldDescriptor) -> OpenFile {
+    var file = OpenFile(
+      id: UInt32(table.files.count + 1), kind: kind(facts), name: facts.link,
+      inode: facts.status.inode, mount: facts.mount,
+      flags: OpenFlags(rawValue: facts.flags).subtracting(.closeOnExec), device: facts.special)
+    file.descriptors = [descriptor]
+    file.position = facts.position
+    file.isReachable = isReachable(facts)
+    return file
+  }
 
   private func kind(_ found: DescriptorFacts) -> OpenFileKind {
     let link = found.link.bytes
@@ -180,7 +190,7 @@ public final class OpenFileReader {
         KernelString(Array(name.first == 0x5B ? name.dropFirst().dropLast() : name)))
     }
     if link.starts(with: "/memfd:".utf8), !mounts.contains(found.mount) { return .memoryFile }
-    let isNamed = link.first == 0x2F
+    let isNamed = link.first == 0x2F || found.link == DescriptorFacts.longLink
     switch found.type {
     case S_IFDIR: return .directory
     case S_IFLNK: return .symbolicLink
@@ -211,45 +221,25 @@ public final class OpenFileReader {
   }
 
   /// Of a pipe of which the tree has one end only, the kernel tells whether the other is open.
-  private func completePipes() {
+  private func completePipes() throws(ReadFailure) {
     var ends: [UInt64: Set<OpenFlags>] = [:]
     for file in table.files where file.kind == .pipe {
       ends[file.inode, default: []].insert(file.flags?.access ?? [])
     }
     for place in table.files.indices where table.files[place].kind == .pipe {
       let file = table.files[place]
-      guard ends[file.inode]?.count == 1, file.flags?.access != .readWrite,
-        let copy = try? duplicate(file)
-      else { continue }
+      guard ends[file.inode]?.count == 1, file.flags?.access != .readWrite else { continue }
+      let copy: Descriptor
+      do throws(ReadFailure) {
+        copy = try duplicate(file)
+      } catch .filesChanged {
+        table.files[place].descriptors = []
+        continue
+      }
       var event = pollfd(fd: copy.number, events: 0, revents: 0)
       let isAlone =
         poll(&event, 1, 0) > 0 && event.revents & Int16(POLLHUP | POLLERR) != 0
       table.files[place].isHalfOutside = !isAlone
     }
-  }
-}
-
-/// The devices that are terminals: `/proc/tty/drivers`.
-private struct TerminalDrivers {
-  private var ranges: [(major: UInt32, minors: ClosedRange<UInt32>)] = []
-
-  init() {
-    guard let file = try? Descriptor.open("/proc/tty/drivers", flags: O_RDONLY) else { return }
-    var bytes: [UInt8] = []
-    var room = [UInt8](repeating: 0, count: 4096)
-    while case let count = read(file.number, &room, room.count), count > 0 {
-      bytes += room[..<count]
-    }
-    for line in bytes.split(separator: 0x0A) {
-      let words = String(decoding: line, as: UTF8.self).split(separator: " ")
-      guard words.count >= 4, let major = UInt32(words[2]) else { continue }
-      let minors = words[3].split(separator: "-").compactMap { UInt32($0) }
-      guard let low = minors.first, let high = minors.last, low <= high else { continue }
-      ranges.append((major, low...high))
-    }
-  }
-
-  func contain(_ device: DeviceNumber) -> Bool {
-    ranges.contains { $0.major == device.major && $0.minors.contains(device.minor) }
   }
 }

@@ -36,7 +36,8 @@ struct UnixSocketReader {
       do throws(ReadFailure) {
         copy = try reader.duplicate(table.files[place])
       } catch .filesChanged {
-        // Closed meanwhile: a socket, of which nothing more is known.
+        // Closed meanwhile.
+        table.files[place].descriptors = []
         continue
       }
       guard Self.option(copy.number, SO_DOMAIN, as: CInt.self) == AF_UNIX else { continue }
@@ -71,8 +72,12 @@ struct UnixSocketReader {
         let attributes = try? NetlinkAttributes(message.dropFirst(Diagnosis.headerSize))
       else { continue }
       if let peer = attributes[Diagnosis.peer]?.u32 {
-        // A stream whose other end was closed is tied to nobody any more.
-        let isOver = attributes[Diagnosis.shutdown]?.u8 == Diagnosis.bothWays
+        // A stream whose other end was closed is tied to nobody any more, nor is a datagram socket whose
+        // other end never had a name that another could take.
+        let isOver =
+          attributes[Diagnosis.shutdown]?.u8 == Diagnosis.bothWays
+          || table.files[place].socket?.type == 2
+            && table.files[place].socket?.peerName.isEmpty ?? true
         table.files[place].socket?.peer =
           peer != 0 ? .socket(peer) : isOver ? .none : .unknown
       }

@@ -100,6 +100,21 @@ struct ProcessFolder: ~Copyable {
     }
   }
 
+  /// The numbers that name what is in one of its folders: `fd`, `task`.
+  func numbers(in folder: String) throws(ReadFailure) -> [Int32] {
+    let opened = try open(folder, flags: O_RDONLY | O_DIRECTORY)
+    guard let stream = fdopendir(opened.release()) else { return [] }
+    defer { closedir(stream) }
+    var numbers: [Int32] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if let number = Int32(name) { numbers.append(number) }
+    }
+    return numbers.sorted()
+  }
+
   /// The inode number of one of its namespaces.
   func namespaceNumber(_ kind: String) -> UInt32? {
     var information = stat()

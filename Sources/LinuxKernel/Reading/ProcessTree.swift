@@ -16,18 +16,12 @@ func descendants(of pid: Int32) -> [Int32] {
 }
 
 private func children(of pid: Int32) -> [Int32] {
-  guard let tasks = opendir("/proc/\(pid)/task"), let folder = try? ProcessFolder(pid) else {
+  guard let folder = try? ProcessFolder(pid), let threads = try? folder.numbers(in: "task") else {
     return []
   }
-  defer { closedir(tasks) }
   var found: [Int32] = []
-  while let entry = readdir(tasks) {
-    let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    guard Int32(name) != nil, let text = try? folder.contents("task/\(name)/children") else {
-      continue
-    }
+  for thread in threads {
+    guard let text = try? folder.contents("task/\(thread)/children") else { continue }
     found += text.split(separator: 0x20).compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
   }
   return found
@@ -36,17 +30,11 @@ private func children(of pid: Int32) -> [Int32] {
 extension ProcessFolder {
   /// The network namespaces that the process has open, by descriptor; the caller closes them.
   func openNetworks() throws(ReadFailure) -> [CInt] {
-    let folder = try open("fd", flags: O_RDONLY | O_DIRECTORY)
-    guard let stream = fdopendir(folder.release()) else { return [] }
-    defer { closedir(stream) }
     var found: [CInt] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
+    for number in try numbers(in: "fd") {
       var target = [UInt8](repeating: 0, count: 64)
-      guard Int32(name) != nil, readlinkat(dirfd(stream), name, &target, target.count) > 0,
-        target.starts(with: "net:[".utf8), let opened = try? self.open("fd/\(name)")
+      guard readlinkat(self.number, "fd/\(number)", &target, target.count) > 0,
+        target.starts(with: "net:[".utf8), let opened = try? open("fd/\(number)")
       else { continue }
       found.append(opened.release())
     }
