@@ -7,7 +7,7 @@ enum KernelOrder {
   enum Place {
     case same(Int)
     case new(at: Int)
-    /// It, or the one at this place, has ended or been closed.
+    /// It, or the one at this place, has ended or been closed: `kcmp` does not say which.
     case gone(Int)
   }
 

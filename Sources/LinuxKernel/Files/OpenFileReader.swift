@@ -98,11 +98,11 @@ public final class OpenFileReader {
   }
 
   private func take(_ owner: DescriptorTable) throws(ReadFailure) {
-    func compare(_ other: DescriptorTable) -> Int {
-      mooring_kcmp(owner.holder.pid, other.holder.pid, CInt(MOORING_KCMP_FILES), 0, 0)
+    func compare(_ one: DescriptorTable, _ other: DescriptorTable) -> Int {
+      mooring_kcmp(one.holder.pid, other.holder.pid, CInt(MOORING_KCMP_FILES), 0, 0)
     }
     while true {
-      switch try KernelOrder.search(ordered.count, { compare(owners[ordered[$0]]) }) {
+      switch try KernelOrder.search(ordered.count, { compare(owner, owners[ordered[$0]]) }) {
       case .same: return
       case .new(let position):
         ordered.insert(owners.count, at: position)
@@ -110,7 +110,8 @@ public final class OpenFileReader {
         table.holders.append(owner.holder)
         return
       case .gone(let position):
-        if compare(owner) < 0 { return }
+        let known = owners[ordered[position]]
+        if compare(known, known) >= 0 { return }
         ordered.remove(at: position)
       }
     }
@@ -140,15 +141,15 @@ public final class OpenFileReader {
       holder: place, number: number,
       closesOnExec: facts.flags & OpenFlags.closeOnExec.rawValue != 0)
     let likeness = facts.likeness
-    func compare(_ other: HeldDescriptor) -> Int {
+    func compare(_ one: HeldDescriptor, _ other: HeldDescriptor) -> Int {
       mooring_kcmp(
-        owner.holder.pid, owners[other.holder].holder.pid, CInt(MOORING_KCMP_FILE), UInt(number),
-        UInt(other.number))
+        owners[one.holder].holder.pid, owners[other.holder].holder.pid, CInt(MOORING_KCMP_FILE),
+        UInt(one.number), UInt(other.number))
     }
     while true {
       let others = alike[likeness] ?? []
       let found = try KernelOrder.search(
-        others.count, { compare(table.files[others[$0]].descriptors[0]) })
+        others.count, { compare(descriptor, table.files[others[$0]].descriptors[0]) })
       switch found {
       case .same(let position):
         table.files[others[position]].descriptors.append(descriptor)
@@ -158,8 +159,10 @@ public final class OpenFileReader {
         table.files.append(file(facts, descriptor))
         return
       case .gone(let position):
-        if compare(descriptor) < 0 { return }
-        // The other one is closed: by its next descriptor, where it has one.
+        // Not asked of the new one: its number may be another file's by now.
+        let known = table.files[others[position]].descriptors[0]
+        if compare(known, known) >= 0 { return }
+        // The known one is closed: by its next descriptor, where it has one.
         table.files[others[position]].descriptors.removeFirst()
         if table.files[others[position]].descriptors.isEmpty {
           alike[likeness]?.remove(at: position)
