@@ -10,7 +10,8 @@ struct MooringCommand: ParsableCommand {
     commandName: "mooring",
     abstract: "Saves a container's mount tree and network links, and restores them.",
     discussion: """
-      What ties the container to the outside (bind mounts and links from elsewhere) is moored: a mapping \
+      What ties the container to the outside (bind mounts and links from elsewhere, open devices, \
+      sockets to daemons) is moored: a mapping \
       (--external) or a plugin (-L) says what it is when it is saved, and puts it back.
 
       Example: a container that has /srv/data of the host at /data; 4711 is one of its processes. \

@@ -18,6 +18,11 @@ struct RestoreCommand: ParsableCommand {
       COMMAND runs in the root of the container with the environment, the privileges, the \
       resource limits and the cgroup of mooring itself: nothing confines it but the namespaces.
 
+      Open files that dump --files saved are brought by plugins (-L), --inherit-fd, or --external \
+      with a path; COMMAND has them under their old numbers, and MOORING_FDS in its environment \
+      tells which is which: NUMBER=NAME[,cloexec][@PID/FD]... for each, where NAME is file:ID, \
+      unix:INODE or a key.
+
       Where anything fails, or the result differs from what was saved, nothing is left behind. \
       The comparison is one of mounts and namespaces; mooring verify holds contents against the \
       images too.
