@@ -98,6 +98,9 @@ public struct UnixSocket: Hashable, Sendable {
   public var receiveTimeout: UInt64 = 0
   public var passesCredentials = false
 
+  /// Bytes of an address: `sun_path`.
+  public static let longestName = 108
+
   public init(type: Int32) { self.type = type }
 
   /// For people.

@@ -91,9 +91,9 @@ enum OpenFiles {
         "\(step.name): look at \(path): \(reason.symbol) (\(reason.text))",
         cures: ["name a file that is there"])
     case .connected(let address):
-      guard address.bytes.count <= longestAddress else {
+      guard address.bytes.count <= UnixSocket.longestName else {
         return Finding(
-          "\(step.name): \(socketAddress(address.bytes)) is longer than the \(longestAddress) bytes "
+          "\(step.name): \(socketAddress(address.bytes)) is longer than the \(UnixSocket.longestName) bytes "
             + "that an address of a socket may have")
       }
       guard address.bytes.first != 0 else { return nil }
@@ -106,7 +106,4 @@ enum OpenFiles {
     case .inherited, .pluginForFile, .pluginForSocket: return nil
     }
   }
-
-  /// `sun_path`.
-  static let longestAddress = 108
 }

@@ -172,7 +172,7 @@ enum FileEntries {
   ) throws(ImageError) -> UnixSocket {
     let saved = entry.usk
     guard [1, 2, 5].contains(saved.type) else { throw bad("a socket's type", "\(saved.type)") }
-    for name in [saved.name, entry.peerName] where name.count > longestAddress {
+    for name in [saved.name, entry.peerName] where name.count > UnixSocket.longestName {
       throw bad("a socket's name", "\(name.count) bytes long")
     }
     var socket = UnixSocket(type: Int32(saved.type))
@@ -197,7 +197,4 @@ enum FileEntries {
     }
     return seconds * 1_000_000 + rest
   }
-
-  /// `sun_path`.
-  private static let longestAddress = 108
 }

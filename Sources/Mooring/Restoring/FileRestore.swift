@@ -106,10 +106,10 @@ struct FileRestore {
     Self.set(socket.number, SO_PASSCRED, CInt(saved.passesCredentials ? 1 : 0))
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    let name = name.prefix(OpenFiles.longestAddress)
+    let name = name.prefix(UnixSocket.longestName)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
     // Of an abstract name every byte counts, of a path its NUL too where there is room.
-    let end = name.first == 0 || name.count == OpenFiles.longestAddress ? 0 : 1
+    let end = name.first == 0 || name.count == UnixSocket.longestName ? 0 : 1
     let length = MemoryLayout<sa_family_t>.size + name.count + end
     let result = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
