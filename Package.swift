@@ -86,6 +86,19 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["MountTable"], path: "Tests/Support/TestSupport",
       swiftSettings: strict),
+    // What Linux does with mounts, as a value: plans run on it, and it is held against the kernel.
+    .target(
+      name: "KernelModel", dependencies: ["MountTable", "RestorePlan"],
+      // Optimised: thousands of trees run through it in each test run.
+      path: "Tests/Support/KernelModel", swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    // The model for the shell tests, which hold it against the kernel.
+    .executableTarget(
+      name: "model-tree", dependencies: ["KernelModel", "MountTable", "LinuxKernel"],
+      path: "Tests/Support/ModelTree", swiftSettings: strict),
+    .testTarget(
+      name: "KernelModelTests",
+      dependencies: ["KernelModel", "RestorePlan", "MountTable", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "MountTableTests", dependencies: ["MountTable", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -170,6 +170,13 @@ extension Classifier {
     for index in table.mounts.indices where table.mounts[index].isRootDeleted {
       let mount = table.mounts[index]
       let origin = result.anchorIndex(of: index)
+      if origin != index, result.kinds[origin].isExternal {
+        result.findings.append(
+          Finding(
+            "it shows what has been unlinked in a file system from outside (that of mount "
+              + "\(table.mounts[origin].id)), which the restore does not write to", on: mount,
+            cures: ["leave it out: --skip-mnt \(mount.mountPoint)", "map it: \(mapping(mount))"]))
+      }
       guard result.kinds[origin] == .newSuperblock else { continue }
       if case .memory = FileSystemKind(mount.fileSystem) { continue }
       result.findings.append(

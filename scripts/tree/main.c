@@ -22,6 +22,7 @@
 static const char usage_text[] =
 	"usage: make-tree [--seed N] [--size K] [--contents] [--userns] [--pidns]\n"
 	"                 [--scenario NAME [--outside DIR]] [--binds N] [--tmpfs N] ROOT READYFILE\n"
+	"                 [--commands FILE --results FILE]\n"
 	"       make-tree --list\n";
 
 static int build(void *data, int ready)
@@ -33,9 +34,13 @@ static int build(void *data, int ready)
 	umask(022);
 	if (request->scenario)
 		prepare_scenario(request);
+	if (request->commands)
+		open_commands(request);
 	pivot();
 	if (request->scenario)
 		build_scenario(request);
+	else if (request->commands)
+		build_from_commands();
 	else if (request->binds || request->tmpfs)
 		build_scenario(&(struct request){ .scenario = "many", .binds = request->binds,
 						  .tmpfs = request->tmpfs });
@@ -58,6 +63,7 @@ int main(int argc, char **argv)
 		{ "scenario", required_argument, NULL, 'n' }, { "outside", required_argument, NULL, 'o' },
 		{ "binds", required_argument, NULL, 'b' },  { "tmpfs", required_argument, NULL, 't' },
 		{ "userns", no_argument, NULL, 'u' },	    { "pidns", no_argument, NULL, 'p' },
+		{ "commands", required_argument, NULL, 'C' }, { "results", required_argument, NULL, 'R' },
 		{ "contents", no_argument, NULL, 'c' },	    { "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -75,11 +81,13 @@ int main(int argc, char **argv)
 		case 'u': namespaces |= CLONE_NEWUSER; break;
 		case 'p': namespaces |= CLONE_NEWPID; break;
 		case 'c': request.contents = true; break;
+		case 'C': request.commands = optarg; break;
+		case 'R': request.results = optarg; break;
 		case 'l': list_scenarios(); return 0;
 		default: fputs(usage_text, stderr); return 64;
 		}
 	}
-	if (argc - optind != 2) {
+	if (argc - optind != 2 || !request.commands != !request.results) {
 		fputs(usage_text, stderr);
 		return 64;
 	}

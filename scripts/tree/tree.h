@@ -16,6 +16,8 @@ struct request {
 	bool contents;
 	const char *scenario;	/* NULL: random */
 	const char *outside;	/* directory of the caller's namespace, or NULL */
+	const char *commands;	/* a list of them, or NULL */
+	const char *results;	/* what became of each */
 };
 
 /* container.c */
@@ -52,6 +54,10 @@ int new_proc(void);
 /* A copy of the mount at path that keeps its peer group and master; attach_tree spends it. */
 int clone_tree(const char *path, bool recursive);
 void attach_tree(int tree, const char *path);
+
+/* commands.c: opened while the caller's files can be seen. */
+void open_commands(const struct request *request);
+void build_from_commands(void);
 
 /* random.c */
 void build_random(const struct request *request);
