@@ -8,6 +8,8 @@
 #   $tools      make-tree, hold-files, …                         $plugins  the fixture plugins, built
 #   $fixtures   the repository's fixtures                        $scripts  its scripts
 #
+# MOORING_TOOLS is a folder with tools and plugins that are built already.
+#
 # Every file calls `finish` last, which prints "N passed, N failed".
 set -eu -o pipefail
 
@@ -35,11 +37,15 @@ if [ -z "${MOORING_SANDBOX:-}" ]; then
   # Users of a container's user namespace walk through it.
   chmod 755 "$sandbox"
   trap 'rm -rf --one-file-system "$sandbox"' EXIT
-  "$scripts/build-tools" "$sandbox/tools"
-  "$scripts/build-plugins" "$sandbox/plugins" >"$sandbox/log" 2>&1 || {
-    cat "$sandbox/log" >&2
-    exit 1
-  }
+  if [ -n "${MOORING_TOOLS:-}" ]; then
+    cp -a "$MOORING_TOOLS/tools" "$MOORING_TOOLS/plugins" "$sandbox/"
+  else
+    "$scripts/build-tools" "$sandbox/tools"
+    "$scripts/build-plugins" "$sandbox/plugins" >"$sandbox/log" 2>&1 || {
+      cat "$sandbox/log" >&2
+      exit 1
+    }
+  fi
   chmod -R go-w "$sandbox/plugins"
   mkdir "$sandbox/tmp"
   status=0
@@ -64,6 +70,9 @@ PATH=$(dirname "$mooring"):$tools:$PATH
 unset CRIU_LIBS_DIR
 export SWIFT_BACKTRACE=enable=no
 cd "$work"
+
+# Emulated processors are slower: time limits are this many times as long.
+slowness=${MOORING_SLOWNESS:-1}
 
 passed=0
 failed=0
@@ -108,7 +117,7 @@ finish() {
 # Runs a command with a time limit; its status is in $status, what it said in $work/out and $work/err.
 run() {
   status=0
-  timeout -k 5 "${time_limit:-60}" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+  timeout -k 5 "$((${time_limit:-60} * slowness))" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
 }
 
 expect_status() {
@@ -176,7 +185,7 @@ is_gone() {
 
 wait_until() {
   local attempt
-  for attempt in $(seq 1 200); do
+  for attempt in $(seq 1 $((200 * slowness))); do
     if "$@"; then return 0; fi
     sleep 0.05
   done
