@@ -44,13 +44,28 @@ public struct NetworkTable: Hashable, Sendable {
 
 /// One setting below `/proc/sys/net`.
 public struct Sysctl: Hashable, Sendable {
+  /// Who chose the value, as far as a dump can tell: by the values that a new network had then and there.
+  public enum Origin: Hashable, Sendable {
+    /// Nobody has looked, as in images of CRIU.
+    case unknown
+    /// The value is that of a new network: of the kernel's choice, or of the host's.
+    case kernel
+    /// Somebody changed it.
+    case changed
+  }
+
   public var path: [UInt8]
   public var value: [UInt8]
+  public var origin: Origin
 
-  public init(path: [UInt8], value: [UInt8]) {
+  public init(path: [UInt8], value: [UInt8], origin: Origin = .unknown) {
     self.path = path
     self.value = value
+    self.origin = origin
   }
+
+  /// As `--leave-out` and messages name it: `net/ipv4/ip_forward`.
+  public var name: String { "net/" + String(decoding: path, as: UTF8.self) }
 }
 
 /// How one network namespace calls another (`RTM_NEWNSID`).

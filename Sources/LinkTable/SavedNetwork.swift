@@ -1,3 +1,5 @@
+import RestorePlan
+
 /// What a link is to the engine.
 public enum LinkClass: Hashable, Sendable {
   /// The engine makes it again.
@@ -21,6 +23,8 @@ public struct SavedNetwork: Hashable, Sendable {
   public var classes: [LinkClass]
   /// `net[INODE]:KEY` at dump: the namespace itself comes from outside, and nothing in it is saved.
   public var externalKey: String?
+  /// What was left out when it was saved, and is to be left out: nobody expects it.
+  public private(set) var leftOut = LeaveOut()
 
   public init(
     id: UInt32, inode: UInt64, table: NetworkTable, classes: [LinkClass],
@@ -31,5 +35,15 @@ public struct SavedNetwork: Hashable, Sendable {
     self.table = table
     self.classes = classes
     self.externalKey = externalKey
+  }
+
+  /// The network without what is left out. Settings of single links stay in their messages, where
+  /// `leftOut` says that they do not count.
+  public func leavingOut(_ more: LeaveOut) -> SavedNetwork {
+    if more.isEmpty { return self }
+    var network = self
+    network.leftOut.formUnion(more)
+    network.table.sysctls.removeAll { network.leftOut.contains(.sysctl, $0.name) }
+    return network
   }
 }

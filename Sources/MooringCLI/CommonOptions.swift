@@ -173,12 +173,32 @@ struct MountMappingOptions: ParsableArguments {
 
 extension MountMappingOptions {
   /// Those of `--external` that are about networks.
-  func linkOptions() throws(OptionError) -> LinkOptions {
+  func linkOptions(_ leaveOut: LeaveOutOption? = nil) throws(OptionError) -> LinkOptions {
     var options = LinkOptions()
+    if let leaveOut { options.leftOut = try leaveOut.leftOut() }
     for text in external {
       if let option = try LinkOption(parsing: text) { options.external.append(option) }
     }
     return options
+  }
+}
+
+/// `--leave-out`.
+struct LeaveOutOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "What may be lost; kinds separated by commas, may be repeated.",
+      discussion: LeaveOut.Kind.allCases.map {
+        "  " + $0.about.value + String(repeating: " ", count: 20 - $0.about.value.utf8.count)
+          + $0.about.text
+      }.joined(separator: "\n"),
+      valueName: "kinds"))
+  var leaveOut: [String] = []
+
+  func leftOut() throws(OptionError) -> LeaveOut {
+    var leftOut = LeaveOut()
+    for text in leaveOut { try leftOut.add(parsing: text) }
+    return leftOut
   }
 }
 

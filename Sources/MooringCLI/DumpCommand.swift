@@ -39,6 +39,7 @@ struct DumpCommand: ParsableCommand {
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
+  @OptionGroup var leaveOut: LeaveOutOption
   @Flag(help: "Save the private keys of wireguard links too, in plain text.")
   var wireguardKeys = false
 
@@ -79,7 +80,7 @@ struct DumpCommand: ParsableCommand {
       if let netns = subject.netns { .network(netns) } else { .process(subject.tree ?? 0) }
     var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
-    options.links = try mappings.linkOptions()
+    options.links = try mappings.linkOptions(leaveOut)
     options.scripts = scripts.scripts
     options.savesWireguardKeys = wireguardKeys
     if let parts = try parts.parts() { options.parts = parts }

@@ -20,6 +20,7 @@ struct RestoreSourceOptions: ParsableArguments {
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
+  @OptionGroup var leaveOut: LeaveOutOption
 
   @Option(
     help: ArgumentHelp(
@@ -31,7 +32,7 @@ struct RestoreSourceOptions: ParsableArguments {
   @OptionGroup var parts: PartsOption
 
   func linkOptions() throws(OptionError) -> LinkOptions {
-    var options = try mappings.linkOptions()
+    var options = try mappings.linkOptions(leaveOut)
     for text in vethPair { options.external.append(try LinkOption(parsingPair: text)) }
     return options
   }

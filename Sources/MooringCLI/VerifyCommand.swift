@@ -33,6 +33,8 @@ struct VerifyCommand: ParsableCommand {
     help: ArgumentHelp("A path that the restore left out; may be repeated.", valueName: "path"))
   var skipMnt: [String] = []
 
+  @OptionGroup var leaveOut: LeaveOutOption
+
   @Flag(help: "Print JSON, if all is equal too.") var json = false
 
   private struct Result: Encodable {
@@ -58,6 +60,7 @@ struct VerifyCommand: ParsableCommand {
     for path in skipMnt {
       options.mounts.skipped.append(try MountPath(option: path, of: "--skip-mnt"))
     }
+    options.leftOut = try leaveOut.leftOut()
     let result = try VerifyOperation(options).run()
     if json {
       try Report.json(

@@ -147,7 +147,7 @@ struct NetworkPlannerTests {
     #expect(
       NetworkComparison(expected: saved, found: same).differences == [
         "link a: mtu is 1400, expected 1500",
-        "setting ipv4/ip_forward is \"1400\", expected \"1500\"",
+        "setting net/ipv4/ip_forward is \"1400\", expected \"1500\"",
       ])
     same.addresses = []
     #expect(

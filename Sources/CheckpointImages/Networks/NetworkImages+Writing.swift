@@ -76,8 +76,10 @@ extension NetworkImages {
       var setting = ImageNetworkEntry.Setting()
       setting.path = Data(sysctl.path)
       setting.value = Data(sysctl.value)
+      if sysctl.origin != .unknown { setting.changed = sysctl.origin == .changed }
       return setting
     }
+    entry.leftOut = network.leftOut.texts
     entry.nextHops = Data(NetlinkImage.bytes(of: table.nextHops))
     entry.neighbours = Data(NetlinkImage.bytes(of: table.neighbours))
     entry.forwarding = Data(NetlinkImage.bytes(of: table.forwarding))

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import LinkTable
+import RestorePlan
 
 /// The images of one network namespace.
 ///
@@ -51,13 +52,20 @@ struct NetworkImages {
       : entry.nsids.map { NamespaceID(id: $0.netnsidValue, inode: UInt64($0.targetNsID)) }
     if isOurs {
       network.table.sysctls = entry.settings.map {
-        Sysctl(path: Array($0.path), value: Array($0.value))
+        Sysctl(
+          path: Array($0.path), value: Array($0.value),
+          origin: $0.hasChanged ? $0.changed ? .changed : .kernel : .unknown)
       }
     } else {
       setSysctls(of: &network.table, from: entry)
     }
     try readLinks(of: &network, entry, isOurs: isOurs)
     try readMore(of: &network.table, entry, file)
+    var leftOut = LeaveOut()
+    for text in entry.leftOut where !leftOut.add(word: text) {
+      throw ImageError(file, .badValue(field: "left_out", value: "\"\(text)\""))
+    }
+    network = network.leavingOut(leftOut)
     try readStreams(of: &network.table, isOurs: isOurs)
     for filter in PacketFilter.allCases {
       let file = ImageName.packetFilter(filter, id)

@@ -607,6 +607,12 @@ nonisolated struct ImageNetworkEntry: @unchecked Sendable {
     set {_uniqueStorage()._namespaces = newValue}
   }
 
+  /// What was left out, and is not to be expected, as --leave-out names it.
+  var leftOut: [String] {
+    get {_storage._leftOut}
+    set {_uniqueStorage()._leftOut = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated struct PeerID: Sendable {
@@ -664,12 +670,23 @@ nonisolated struct ImageNetworkEntry: @unchecked Sendable {
     /// Clears the value of `value`. Subsequent reads from it will return its default value.
     mutating func clearValue() {self._value = nil}
 
+    /// Whether the value is another than a new network had; absent where that was not looked at.
+    var changed: Bool {
+      get {_changed ?? false}
+      set {_changed = newValue}
+    }
+    /// Returns true if `changed` has been explicitly set.
+    var hasChanged: Bool {self._changed != nil}
+    /// Clears the value of `changed`. Subsequent reads from it will return its default value.
+    mutating func clearChanged() {self._changed = nil}
+
     var unknownFields = SwiftProtobuf.UnknownStorage()
 
     init() {}
 
     fileprivate var _path: Data? = nil
     fileprivate var _value: Data? = nil
+    fileprivate var _changed: Bool? = nil
   }
 
   nonisolated struct KnownNamespace: Sendable {
@@ -1181,7 +1198,7 @@ nonisolated extension ImageNetworkDeviceEntry.SIT: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "NetworkEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}def_conf\0\u{3}all_conf\0\u{3}def_conf4\0\u{3}all_conf4\0\u{3}def_conf6\0\u{3}all_conf6\0\u{1}nsids\0\u{3}ext_key\0\u{3}unix_conf\0\u{3}ipv4_sysctl\0\u{2}^\u{f}inode\0\u{1}settings\0\u{3}next_hops\0\u{1}neighbours\0\u{1}forwarding\0\u{1}multicast\0\u{1}vlans\0\u{1}queueing\0\u{1}namespaces\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}def_conf\0\u{3}all_conf\0\u{3}def_conf4\0\u{3}all_conf4\0\u{3}def_conf6\0\u{3}all_conf6\0\u{1}nsids\0\u{3}ext_key\0\u{3}unix_conf\0\u{3}ipv4_sysctl\0\u{2}^\u{f}inode\0\u{1}settings\0\u{3}next_hops\0\u{1}neighbours\0\u{1}forwarding\0\u{1}multicast\0\u{1}vlans\0\u{1}queueing\0\u{1}namespaces\0\u{3}left_out\0")
 
   fileprivate class _StorageClass {
     var _defConf: [Int32] = []
@@ -1203,6 +1220,7 @@ nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._M
     var _vlans: Data? = nil
     var _queueing: Data? = nil
     var _namespaces: [ImageNetworkEntry.KnownNamespace] = []
+    var _leftOut: [String] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1232,6 +1250,7 @@ nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._M
       _vlans = source._vlans
       _queueing = source._queueing
       _namespaces = source._namespaces
+      _leftOut = source._leftOut
     }
   }
 
@@ -1284,6 +1303,7 @@ nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._M
         case 1006: try { try decoder.decodeSingularBytesField(value: &_storage._vlans) }()
         case 1007: try { try decoder.decodeSingularBytesField(value: &_storage._queueing) }()
         case 1008: try { try decoder.decodeRepeatedMessageField(value: &_storage._namespaces) }()
+        case 1009: try { try decoder.decodeRepeatedStringField(value: &_storage._leftOut) }()
         default: break
         }
       }
@@ -1353,6 +1373,9 @@ nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._M
       if !_storage._namespaces.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._namespaces, fieldNumber: 1008)
       }
+      if !_storage._leftOut.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._leftOut, fieldNumber: 1009)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1381,6 +1404,7 @@ nonisolated extension ImageNetworkEntry: SwiftProtobuf.Message, SwiftProtobuf._M
         if _storage._vlans != rhs_storage._vlans {return false}
         if _storage._queueing != rhs_storage._queueing {return false}
         if _storage._namespaces != rhs_storage._namespaces {return false}
+        if _storage._leftOut != rhs_storage._leftOut {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1437,7 +1461,7 @@ nonisolated extension ImageNetworkEntry.PeerID: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension ImageNetworkEntry.Setting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = ImageNetworkEntry.protoMessageName + ".Setting"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}value\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}value\0\u{1}changed\0")
 
   public var isInitialized: Bool {
     if self._path == nil {return false}
@@ -1453,6 +1477,7 @@ nonisolated extension ImageNetworkEntry.Setting: SwiftProtobuf.Message, SwiftPro
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self._path) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self._value) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self._changed) }()
       default: break
       }
     }
@@ -1469,12 +1494,16 @@ nonisolated extension ImageNetworkEntry.Setting: SwiftProtobuf.Message, SwiftPro
     try { if let v = self._value {
       try visitor.visitSingularBytesField(value: v, fieldNumber: 2)
     } }()
+    try { if let v = self._changed {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: ImageNetworkEntry.Setting, rhs: ImageNetworkEntry.Setting) -> Bool {
     if lhs._path != rhs._path {return false}
     if lhs._value != rhs._value {return false}
+    if lhs._changed != rhs._changed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -96,6 +96,8 @@ public func isLinkName(_ bytes: [UInt8]) -> Bool {
 /// What the user says about networks, at dump and at restore.
 public struct LinkOptions: Sendable {
   public var external: [LinkOption] = []
+  /// What may be lost.
+  public var leftOut = LeaveOut()
 
   public init() {}
 

@@ -9,14 +9,25 @@ public struct NetworkComparison: Sendable {
 
   private let expected: SavedNetwork
   private let found: NetworkTable
+  private let kernel: KernelSettings?
+  /// What new links had when it was saved, and what they have, by path.
+  private var usual: (saved: [[UInt8]: Sysctl], found: [[UInt8]: [UInt8]]) = ([:], [:])
   /// The links whose names are in both, by the index found.
   private var numbers: [Int32: Int32] = [:]
 
-  /// - Parameter isPartial: whether others may have links and records in the namespace too.
-  public init(expected: SavedNetwork, found: NetworkTable, isPartial: Bool = false) {
+  /// - Parameters:
+  ///   - isPartial: whether others may have links and records in the namespace too.
+  ///   - kernel: what the kernel here makes of settings; without it, each has to be as it was saved.
+  public init(
+    expected: SavedNetwork, found: NetworkTable, isPartial: Bool = false,
+    kernel: KernelSettings? = nil
+  ) {
+    self.kernel = kernel
     self.expected = expected
     self.found = found
     if expected.externalKey != nil { return }
+    for setting in expected.table.sysctls { usual.saved[setting.path] = setting }
+    for setting in found.sysctls { usual.found[setting.path] = setting.value }
     var named: [[UInt8]: Link] = [:]
     for link in found.links { named[link.name] = link }
     for (link, linkClass) in zip(expected.table.links, expected.classes) {
@@ -101,8 +112,8 @@ public struct NetworkComparison: Sendable {
     }
     comparePorts(link, other, name)
     let settings = (LinkSettings.values(of: link), LinkSettings.values(of: other))
-    compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, name)
-    compareValues("ipv6", settings.0.ipv6, settings.1.ipv6, name)
+    compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, link)
+    compareValues("ipv6", settings.0.ipv6, settings.1.ipv6, link)
   }
 
   private func masterName(_ link: Link, _ table: NetworkTable) -> String {
@@ -154,13 +165,28 @@ public struct NetworkComparison: Sendable {
 
   private mutating func compareValues(
     _ family: String, _ expected: [LinkSettings.Value], _ found: [LinkSettings.Value],
-    _ name: String
+    _ link: Link
   ) {
+    let name = "link \(link.displayName)"
+    let folder = "net/\(family)/conf/\(String(decoding: link.name, as: UTF8.self))/"
+    func isLeftOut(_ path: String) -> Bool { self.expected.leftOut.contains(.sysctl, folder + path) }
     let now = Dictionary(found.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
     for (path, value) in expected {
       guard let other = now[path], other != value else { continue }
+      if isLeftOut(path) || isUsual(family, path, value, other) { continue }
       differences.append("\(name): \(family) setting \(path) is \(other), expected \(value)")
     }
+  }
+
+  /// Whether a link has what new links have here, as it had there, by the kernel's choice.
+  private func isUsual(
+    _ family: String, _ name: String, _ saved: Int32, _ found: Int32
+  ) -> Bool {
+    let path = Array("\(family)/conf/default/\(name)".utf8)
+    guard let before = usual.saved[path], before.origin == .kernel,
+      before.value == Array(String(saved).utf8)
+    else { return false }
+    return usual.found[path] == Array(String(found).utf8)
   }
 
   // MARK: Records
@@ -210,13 +236,20 @@ public struct NetworkComparison: Sendable {
   // MARK: Settings
 
   private mutating func compareSettings() {
-    var now: [[UInt8]: [UInt8]] = [:]
-    for setting in found.sysctls { now[setting.path] = setting.value }
     for setting in expected.table.sysctls {
-      guard let value = now[setting.path], value != setting.value else { continue }
+      guard let value = usual.found[setting.path] else {
+        if setting.origin == .changed {
+          differences.append("setting \(setting.name) is not there, expected \"\(setting.text)\"")
+        }
+        continue
+      }
+      if kernel?.means(setting, value) ?? (value == setting.value) { continue }
+      let now = Sysctl(path: setting.path, value: value).text
+      let usual = setting.origin == .kernel ? kernel?.value(of: setting.path) : nil
+      let other = usual.map { Sysctl(path: setting.path, value: $0).text }
       differences.append(
-        "setting \(printable(setting.path)) is \"\(String(decoding: value, as: UTF8.self))\", "
-          + "expected \"\(String(decoding: setting.value, as: UTF8.self))\"")
+        "setting \(setting.name) is \"\(now)\", expected \"\(other ?? setting.text)\""
+          + (other == nil ? "" : ", which a new network has here"))
     }
   }
 }

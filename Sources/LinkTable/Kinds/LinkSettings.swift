@@ -1,3 +1,5 @@
+import RestorePlan
+
 /// The settings of neighbour tables (`RTM_NEWNEIGHTBL`), as far as they tell which links have their own.
 public enum NeighbourSettings {
   /// `NDTA_NAME`, `NDTA_PARMS`; `NDTPA_IFINDEX`, and what changes by itself: the number of users, the time
@@ -97,8 +99,12 @@ enum LinkSettings {
 
   /// Those of a link that differ from what a new one would have, ready to be written.
   ///
-  /// - Parameter others: what images say by path (`NetworkTable.sysctls` by folder and name).
-  static func different(_ link: Link, _ others: [[UInt8]: [[UInt8]: [UInt8]]]) -> [Sysctl] {
+  /// - Parameters:
+  ///   - others: what images say by path (`NetworkTable.sysctls` by folder and name).
+  ///   - leftOut: what nobody expects.
+  static func different(
+    _ link: Link, _ others: [[UInt8]: [[UInt8]: Sysctl]], _ leftOut: LeaveOut
+  ) -> [Sysctl] {
     let known = values(of: link)
     var settings: [Sysctl] = []
     for (family, values) in [("ipv4", known.ipv4), ("ipv6", known.ipv6)] {
@@ -106,12 +112,18 @@ enum LinkSettings {
       let defaults = others[Array("\(family)/conf/default".utf8)] ?? [:]
       for (name, value) in values {
         let text = Array(String(value).utf8)
-        if defaults[Array(name.utf8)] == text { continue }
+        if let usual = defaults[Array(name.utf8)], usual.value == text {
+          // The links that the kernel makes are there before their defaults are changed.
+          if !link.isLoopback && !link.isFallbackTunnel || usual.origin == .kernel { continue }
+        }
         // The kernel's own, for kinds that cannot have it.
         if value == -1, name == "accept_dad" || name == "use_tempaddr" { continue }
         // A link's own MTU is the limit of this one, and what it is at first.
         if name == "mtu", link.mtu == UInt32(bitPattern: value) { continue }
-        settings.append(Sysctl(path: folder + [0x2F] + Array(name.utf8), value: text))
+        let setting = Sysctl(
+          path: folder + [0x2F] + Array(name.utf8), value: text, origin: .changed)
+        if !leftOut.isEmpty, leftOut.contains(.sysctl, setting.name) { continue }
+        settings.append(setting)
       }
     }
     return settings

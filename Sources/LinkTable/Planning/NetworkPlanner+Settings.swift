@@ -24,7 +24,8 @@ extension NetworkPlanner {
 
   func value(of setting: Sysctl, _ slot: Int) -> [UInt8]? {
     guard let slash = setting.path.lastIndex(of: 0x2F) else { return nil }
-    return settings[slot][Array(setting.path[..<slash])]?[Array(setting.path[(slash + 1)...])]
+    return settings[slot][Array(setting.path[..<slash])]?[Array(setting.path[(slash + 1)...])]?
+      .value
   }
 
   func saysSetting(_ slot: Int, _ setting: Sysctl) -> Bool {
@@ -70,7 +71,7 @@ extension NetworkPlanner {
   mutating func addAddressGeneration(_ place: Place) {
     let link = link(place)
     let folder = Array("ipv6/conf/".utf8) + link.name
-    if let secret = settings[place.slot][folder]?[Self.secret] {
+    if let secret = settings[place.slot][folder]?[Self.secret]?.value {
       let setting = Sysctl(path: folder + [0x2F] + Self.secret, value: secret)
       add(place.slot, .write([setting]), "give \(name(place)) its secret of addresses")
     }
@@ -100,16 +101,15 @@ extension NetworkPlanner {
   mutating func addLinkSettings(_ present: [Place]) {
     for place in present {
       let link = link(place)
-      var list = LinkSettings.different(link, settings[place.slot])
+      var list = LinkSettings.different(
+        link, settings[place.slot], networks[place.slot].leftOut)
       for prefix in Self.linkFolders {
         let folder = Array(prefix.utf8) + link.name
         // In the order of their names: what is in finer units comes after its like.
-        let values = (settings[place.slot][folder] ?? [:]).sorted {
+        let values = (writes[place.slot].ofLinks[folder] ?? [:]).sorted {
           $0.key.lexicographicallyPrecedes($1.key)
         }
-        for (name, value) in values where name != Self.secret {
-          list.append(Sysctl(path: folder + [0x2F] + name, value: value))
-        }
+        for (name, setting) in values where name != Self.secret { list.append(setting) }
       }
       if let own = detection(of: place) {
         list.removeAll { $0.path == own.path }
@@ -132,7 +132,7 @@ extension NetworkPlanner {
     let value =
       LinkSettings.values(of: link).ipv6.first { $0.path == "accept_dad" }.map {
         Array(String($0.value).utf8)
-      } ?? settings[place.slot][folder]?[name]
+      } ?? settings[place.slot][folder]?[name]?.value
     guard let value, value != [0x30], value.first != 0x2D else { return nil }
     return Sysctl(path: folder + [0x2F] + name, value: value)
   }

@@ -17,15 +17,7 @@ extension NetworkPlanner {
       if case .absent = sources[$0.slot][$0.link] { false } else { true }
     }
     for (slot, network) in networks.enumerated() where network.externalKey == nil {
-      let linkSettings = Set(
-        network.table.links.flatMap { link in
-          Self.linkFolders.map { Array($0.utf8) + link.name }
-        })
-      let common = network.table.sysctls.filter { sysctl in
-        guard let slash = sysctl.path.lastIndex(of: 0x2F) else { return true }
-        return !linkSettings.contains(Array(sysctl.path[..<slash]))
-          && !Self.last.contains(sysctl.path)
-      }
+      let common = writes[slot].common.filter { !Self.last.contains($0.path) }
       if !common.isEmpty {
         add(slot, .write(common), "write \(common.count) settings of the network")
       }
@@ -61,7 +53,7 @@ extension NetworkPlanner {
     addRecords(present)
     for place in present { addAddressGeneration(place) }
     for (slot, network) in networks.enumerated() {
-      let last = network.table.sysctls.filter { Self.last.contains($0.path) }
+      let last = writes[slot].common.filter { Self.last.contains($0.path) }
       if !last.isEmpty { add(slot, .write(last), "write \(last.count) settings of IPv6") }
       for (filter, bytes) in network.table.packetFilters.sorted(by: {
         $0.key.rawValue < $1.key.rawValue

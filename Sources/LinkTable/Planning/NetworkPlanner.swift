@@ -12,6 +12,8 @@ public struct LinkRestoreRequest: Sendable {
   public var awaitsScript = false
   /// The namespaces were made for this restore: nobody else's records are in them.
   public var isFresh = true
+  /// What the kernel makes of settings here; `nil` where it cannot be asked.
+  public var kernel: KernelSettings?
 
   public init(networks: [SavedNetwork], existing: [[Link]], host: [Link]) {
     self.networks = networks
@@ -69,8 +71,10 @@ struct NetworkPlanner {
   var order: [Place] = []
   /// Names that the restore makes on the host.
   var namesOnHost: Set<String> = []
-  /// The settings of each network by folder and name.
-  var settings: [[[UInt8]: [[UInt8]: [UInt8]]]] = []
+  /// The settings of each network by folder and name, as they were saved.
+  var settings: [[[UInt8]: [[UInt8]: Sysctl]]] = []
+  /// Those of each network that are written.
+  var writes: [SettingsPlan] = []
   var quietSlots: Set<Int> = []
   var trustingSlots: Set<Int> = []
   /// Links with IPv6 addresses.
@@ -92,13 +96,8 @@ struct NetworkPlanner {
   mutating func plan() -> LinkPlan {
     for (slot, network) in networks.enumerated() {
       slotOfInode[network.inode] = slot
-      var folders: [[UInt8]: [[UInt8]: [UInt8]]] = [:]
-      for sysctl in network.table.sysctls {
-        guard let slash = sysctl.path.lastIndex(of: 0x2F) else { continue }
-        folders[Array(sysctl.path[..<slash]), default: [:]][
-          Array(sysctl.path[(slash + 1)...])] = sysctl.value
-      }
-      settings.append(folders)
+      settings.append(Self.byFolder(network.table.sysctls))
+      writes.append(SettingsPlan(network, request.kernel))
       var places: [Int32: Int] = [:]
       for (place, link) in network.table.links.enumerated() { places[link.index] = place }
       placeOfIndex.append(places)
@@ -107,9 +106,20 @@ struct NetworkPlanner {
     giveNumbers()
     sortLinks()
     checkOptions()
+    result.findings += request.settingFindings()
     if !result.problems.isEmpty { return result }
     addSteps()
     return result
+  }
+
+  static func byFolder(_ settings: [Sysctl]) -> [[UInt8]: [[UInt8]: Sysctl]] {
+    var folders: [[UInt8]: [[UInt8]: Sysctl]] = [:]
+    for setting in settings {
+      guard let slash = setting.path.lastIndex(of: 0x2F) else { continue }
+      folders[Array(setting.path[..<slash]), default: [:]][
+        Array(setting.path[(slash + 1)...])] = setting
+    }
+    return folders
   }
 
   // MARK: What is there

@@ -13,13 +13,32 @@ struct NetworkAgent {
   private let socket: CInt
   private static let root = Array("/proc/sys/net".utf8)
 
-  static func run(_ socket: CInt, entering namespace: CInt) -> Never {
+  /// Where the process works.
+  enum Entry {
+    case existing(CInt)
+    /// A network namespace of its own, of this user namespace, or of the one that another belongs to.
+    case fresh(owner: CInt?, beside: CInt?)
+
+    var call: StaticString {
+      switch self {
+      case .existing: "setns"
+      case .fresh: "unshare"
+      }
+    }
+  }
+
+  static func run(_ socket: CInt, _ entry: Entry) -> Never {
     _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL))
     let agent = NetworkAgent(socket: socket)
     do {
-      try enter(namespace)
+      switch entry {
+      case .existing(let namespace): try enter(namespace)
+      case .fresh(let owner, let neighbour): try makeNamespace(owner, neighbour)
+      }
       let netlink = try NetlinkSocket()
-      try PacketSocket.send(Int32(0).nativeBytes, [netlink.descriptor], over: socket)
+      let namespace = try Descriptor.open("/proc/thread-self/ns/net", flags: O_RDONLY)
+      try PacketSocket.send(
+        Int32(0).nativeBytes, [netlink.descriptor, namespace.number], over: socket)
     } catch {
       agent.answer(-error.errno.rawValue)
       mooring_exit(1)
@@ -42,6 +61,25 @@ struct NetworkAgent {
       close(CInt(user))
     }
     try checked(mooring_setns(namespace, network), "setns", "the network namespace")
+  }
+
+  /// Who may not make one makes a user namespace for it, as the restore does then.
+  private static func makeNamespace(
+    _ owner: CInt?, _ neighbour: CInt?
+  ) throws(SystemCallFailure) {
+    let user = CInt(MOORING_CLONE_NEWUSER)
+    if let owner { try checked(mooring_setns(owner, user), "setns", "the user namespace") }
+    if let neighbour {
+      let found = mooring_ioctl(neighbour, 0xB701)
+      // Who is in it already cannot enter it: EINVAL.
+      if found >= 0 {
+        _ = mooring_setns(CInt(found), user)
+        close(CInt(found))
+      }
+    }
+    let network = CInt(MOORING_CLONE_NEWNET)
+    if mooring_unshare(network) >= 0 { return }
+    try checked(mooring_unshare(user | network), "unshare", "a network namespace for looking")
   }
 
   private func answer(_ code: Int32, _ bytes: [UInt8] = []) {

@@ -22,24 +22,45 @@ public final class NetworkPlace {
   ///
   /// - Parameter name: what messages call it.
   /// - Throws: `SystemCallFailure`: it is no network namespace, or there is no right to enter it.
-  public init(_ namespace: consuming Descriptor, name: String) throws(SystemCallFailure) {
-    var status = stat()
-    fstat(namespace.number, &status)
-    let number = namespace.number
+  public convenience init(
+    _ namespace: consuming Descriptor, name: String
+  ) throws(SystemCallFailure) {
+    try self.init(.existing(namespace.number), name: name)
+  }
+
+  /// A network namespace made for looking at what this kernel puts into one. It ends with this value.
+  ///
+  /// - Parameters:
+  ///   - owner: the user namespace that shall own it; the caller's own where `nil`.
+  ///   - neighbour: it is owned by whoever owns this one.
+  /// - Throws: `SystemCallFailure`: there is no right to make one.
+  public static func fresh(
+    in owner: CInt? = nil, beside neighbour: NetworkPlace? = nil
+  ) throws(SystemCallFailure) -> NetworkPlace {
+    try NetworkPlace(
+      .fresh(owner: owner, beside: neighbour?.namespace.number),
+      name: "a network namespace made for looking")
+  }
+
+  private init(_ entry: NetworkAgent.Entry, name: String) throws(SystemCallFailure) {
     let child = try PacketSocket.fork("a process in the network namespace of \(name)") { socket in
-      NetworkAgent.run(socket.release(), entering: number)
+      NetworkAgent.run(socket.release(), entry)
     }
     pid = child.pid
     agent = child.takeSocket()
     self.name = name
-    inode = UInt64(status.st_ino)
-    self.namespace = namespace
     do throws(SystemCallFailure) {
-      let answer = try Self.answer(agent.number, "setns", "the network namespace of \(name)")
-      guard let descriptor = answer.descriptors.first else {
-        throw SystemCallFailure("setns", on: name, .badFileDescriptor)
+      let answer = try Self.answer(
+        agent.number, entry.call, "the network namespace of \(name)")
+      guard answer.descriptors.count == 2 else {
+        for descriptor in answer.descriptors { close(descriptor) }
+        throw SystemCallFailure(entry.call.description, on: name, .badFileDescriptor)
       }
-      netlink = try NetlinkSocket(owning: descriptor)
+      namespace = Descriptor(owning: answer.descriptors[1])
+      var status = stat()
+      fstat(namespace.number, &status)
+      inode = UInt64(status.st_ino)
+      netlink = try NetlinkSocket(owning: answer.descriptors[0])
     } catch {
       kill(pid, SIGKILL)
       mooring_wait(pid, nil)
@@ -133,6 +154,35 @@ public final class NetworkPlace {
         agent.number, "write",
         "/proc/sys/net/\(String(decoding: setting.path, as: UTF8.self)) (\(quoted(setting.value)))")
     }
+  }
+
+  /// What becomes of values that are written here; each is tried once.
+  ///
+  /// - Throws: `SystemCallFailure` where this process has ended.
+  public func answers(
+    to settings: [Sysctl], _ values: [[UInt8]: [UInt8]]
+  ) throws(SystemCallFailure) -> [Sysctl: KernelSettings.Answer] {
+    var answers: [Sysctl: KernelSettings.Answer] = [:]
+    for setting in settings.map(KernelSettings.question) where answers[setting] == nil {
+      if values[setting.path] == nil {
+        // Those that nobody here may write are not among the values.
+        let isThere = try self.setting(setting.path) != nil
+        let isSecret = setting.path.suffix(14).elementsEqual("/stable_secret".utf8)
+        if !isSecret {
+          answers[setting] = isThere ? .readOnly : .missing
+          continue
+        }
+      }
+      do throws(SystemCallFailure) {
+        try write([setting])
+        answers[setting] = .taken(as: try self.setting(setting.path) ?? setting.value)
+      } catch {
+        if error.errno == .brokenPipe { throw error }
+        answers[setting] = .refused(
+          error.errno.rawValue, "\(error.errno.symbol) (\(error.errno.text))")
+      }
+    }
+    return answers
   }
 
   /// A netlink socket of another protocol than rtnetlink's: `NetlinkSocket.generic`, `.diagnosis`.

@@ -119,7 +119,9 @@ public struct DumpOperation {
       let classification = try NetworkFacts.classify(
         networks, options.links, chain, withKeys: options.savesWireguardKeys)
       findings += classification.findings
-      saved.setNetworks(classification.networks)
+      var found = classification.networks.map { $0.leavingOut(options.links.leftOut) }
+      KernelLook.mark(&found, networks, log)
+      saved.setNetworks(found)
     }
     if parts.contains(.files), case .process(let pid) = options.source {
       let table = try mounts?.facts.mounts ?? readMountTable(of: pid)

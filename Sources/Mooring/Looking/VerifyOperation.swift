@@ -20,6 +20,8 @@ public struct VerifyOptions: Sendable {
   public var parts: SavedParts?
   /// What the restore was told to leave out (`--skip-mnt`), or allowed to make (`--enable-fs`).
   public var mounts = MountOptions()
+  /// What the restore was told to leave out.
+  public var leftOut = LeaveOut()
 
   public init(images: String, _ subject: Subject) {
     self.images = images
@@ -81,8 +83,11 @@ public struct Verification: Sendable, CustomStringConvertible {
   }
 
   /// Reads networks afresh and compares each with its own; nested ones in their order.
+  ///
+  /// - Parameter kernel: what the kernel makes of settings; where it is not known, it is asked as soon as
+  ///   anything differs.
   static func compare(
-    _ networks: [SavedNetwork], _ places: [NetworkPlace]
+    _ networks: [SavedNetwork], _ places: [NetworkPlace], _ kernel: KernelSettings? = nil
   ) throws -> [String] {
     var lines: [String] = []
     for (number, network) in networks.enumerated() where network.externalKey == nil {
@@ -93,7 +98,12 @@ public struct Verification: Sendable, CustomStringConvertible {
       let place = places[number]
       let found = try NetworkFacts.table(place, for: network)
       let prefix = number == 0 ? "" : "nested network \(number): "
-      lines += NetworkComparison(expected: network, found: found).differences.map { prefix + $0 }
+      var comparison = NetworkComparison(expected: network, found: found, kernel: kernel)
+      if !comparison.isEqual, kernel == nil {
+        comparison = NetworkComparison(
+          expected: network, found: found, kernel: KernelLook.ask([network], beside: place))
+      }
+      lines += comparison.differences.map { prefix + $0 }
     }
     return lines
   }
@@ -153,7 +163,8 @@ public struct VerifyOperation {
           case .process(let pid): try NetworkPlace.ofTree(pid)
           case .network(let name): [try NetworkPlace.named(name)]
           }
-        result.links = try Verification.compare(saved.networks, places)
+        result.links = try Verification.compare(
+          saved.networks.map { $0.leavingOut(options.leftOut) }, places)
       }
       return result
     }

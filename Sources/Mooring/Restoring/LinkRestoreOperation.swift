@@ -37,11 +37,12 @@ public struct LinkRestoreOperation {
     var place: NetworkPlace
     var before: NetworkTable
     var plan: LinkPlan
+    var kernel: KernelSettings?
   }
 
   private func prepare() throws -> Prepared {
     let networks = try ImageDirectory.open(options.images).load(only: .links).networks
-    guard let network = networks.first, network.externalKey == nil else {
+    guard let network = networks.first?.leavingOut(options.links.leftOut), network.externalKey == nil else {
       throw EngineFailure(
         .refused,
         "restore: \(options.images) has no network; dump one with mooring dump --only links")
@@ -57,10 +58,11 @@ public struct LinkRestoreOperation {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options.links
     request.isFresh = before.isPristine
+    request.kernel = KernelLook.ask([network], beside: place)
     var plan = request.plan()
     plan.findings += PacketFilters.findings([network])
     plan.findings += try PacketFilters.clashes(network, place)
-    return Prepared(network: network, place: place, before: before, plan: plan)
+    return Prepared(network: network, place: place, before: before, plan: plan, kernel: request.kernel)
   }
 
   /// Reads and decides; changes nothing.
@@ -107,7 +109,7 @@ public struct LinkRestoreOperation {
     let comparison = NetworkComparison(
       expected: prepared.network,
       found: try NetworkFacts.table(prepared.place, for: prepared.network),
-      isPartial: !prepared.before.isPristine)
+      isPartial: !prepared.before.isPristine, kernel: prepared.kernel)
     guard !comparison.isEqual else { return }
     throw EngineFailure(
       .different,

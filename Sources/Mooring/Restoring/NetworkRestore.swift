@@ -1,6 +1,7 @@
 import Glibc
 import LinkTable
 import LinuxKernel
+import MountTable
 import Logging
 import RestorePlan
 
@@ -12,11 +13,18 @@ struct NetworkRestore {
   /// Files of network namespaces that come from outside, by their keys.
   private let files: [String: String]
   private let log: Logger
+  /// Of the user namespace that is made.
+  private let mapping: IDMapping?
+  /// What the kernel said before anything was made.
+  private var kernel: KernelSettings?
 
+  /// - Parameter mapping: of the user namespace that is made, if one is.
   init(
-    _ networks: [SavedNetwork], _ options: LinkOptions, files: [String: String], log: Logger
+    _ networks: [SavedNetwork], _ options: LinkOptions, files: [String: String],
+    mapping: IDMapping?, log: Logger
   ) {
-    self.networks = networks
+    self.networks = networks.map { $0.leavingOut(options.leftOut) }
+    self.mapping = mapping
     self.options = options
     self.files = files
     self.log = log
@@ -29,7 +37,7 @@ struct NetworkRestore {
   var ownFile: String? { networks.first?.externalKey.flatMap { files[$0] } }
 
   /// What can be known before anything is made.
-  func firstPlan(awaitsScript: Bool) throws -> LinkPlan {
+  mutating func firstPlan(awaitsScript: Bool) throws -> LinkPlan {
     if networks.isEmpty { return LinkPlan() }
     // What a new namespace has: a loopback.
     let loopback = Link(
@@ -40,6 +48,8 @@ struct NetworkRestore {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options
     request.awaitsScript = awaitsScript
+    kernel = KernelLook.ask(request, mapping)
+    request.kernel = kernel
     var plan = request.plan()
     for key in networks.compactMap(\.externalKey) where files[key] == nil {
       plan.findings.append(
@@ -78,6 +88,7 @@ struct NetworkRestore {
       networks: networks, existing: try places.map { try NetworkReader.links($0) },
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options
+    request.kernel = kernel
     let plan = request.plan()
     for finding in plan.findings where finding.severity == .note { log.notice("\(finding)") }
     if !plan.problems.isEmpty {
@@ -88,7 +99,7 @@ struct NetworkRestore {
     for step in plan.steps { log.debug("\(step)") }
     var executor = try LinkExecutor(places, loadFilter: PacketFilters.load)
     try executor.perform(plan.steps)
-    let differences = try Verification.compare(networks, places)
+    let differences = try Verification.compare(networks, places, kernel)
     guard differences.isEmpty else {
       throw EngineFailure(
         .different,

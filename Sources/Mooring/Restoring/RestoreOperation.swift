@@ -107,10 +107,13 @@ public struct RestoreOperation {
       guard let path = inherited.path(of: option.number) else { continue }
       networkFiles[String(decoding: option.key.bytes, as: UTF8.self)] = path
     }
-    let networks = NetworkRestore(saved.networks, options.links, files: networkFiles, log: log)
+    var networks = NetworkRestore(
+      saved.networks, options.links, files: networkFiles, mapping: saved.namespaces.mapping,
+      log: log)
+    let linkPlan = try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty)
     return Prepared(
       saved: saved, plan: request.plan(), root: root, networks: networks,
-      linkPlan: try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty),
+      linkPlan: linkPlan,
       filePlan: OpenFiles.plan(
         saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
       otherFindings: (options.pins?.findings() ?? []) + PacketFilters.findings(saved.networks))
