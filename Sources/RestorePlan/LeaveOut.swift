@@ -11,7 +11,10 @@ public struct LeaveOut: Hashable, Sendable {
     public var about: (value: String, text: String) {
       switch self {
       case .sysctl:
-        ("sysctl[:net/PATH]", "settings below /proc/sys/net, or the one at PATH and what is below it")
+        (
+          "sysctl[:net/PATH]",
+          "settings below /proc/sys/net, or the one at PATH and what is below it"
+        )
       case .link: ("link:KIND", "links of this kind, and those that lie on them")
       }
     }

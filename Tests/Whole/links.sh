@@ -145,8 +145,10 @@ fresh_network two
 ip -n two route add blackhole 203.0.113.0/24
 ip -n two rule add from 203.0.113.0/24 table 55 priority 55
 expect_status 0 mooring restore -D images --only links --netns two
-ip -n two route show 203.0.113.0/24 | grep -q blackhole || fail "the route is gone"
-ip -n two rule | grep -q 'lookup 55' || fail "the rule is gone"
+ip -n two route show 203.0.113.0/24 >now
+ip -n two rule >>now
+grep -q blackhole now || fail "the route is gone"
+grep -q 'lookup 55' now || fail "the rule is gone"
 
 test_case "an index that is taken becomes another one"
 fresh_network two

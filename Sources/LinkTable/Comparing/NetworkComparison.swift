@@ -169,7 +169,9 @@ public struct NetworkComparison: Sendable {
   ) {
     let name = "link \(link.displayName)"
     let folder = "net/\(family)/conf/\(String(decoding: link.name, as: UTF8.self))/"
-    func isLeftOut(_ path: String) -> Bool { self.expected.leftOut.contains(.sysctl, folder + path) }
+    func isLeftOut(_ path: String) -> Bool {
+      self.expected.leftOut.contains(.sysctl, folder + path)
+    }
     let now = Dictionary(found.map { ($0.path, $0.value) }, uniquingKeysWith: { first, _ in first })
     for (path, value) in expected {
       guard let other = now[path], other != value else { continue }

@@ -85,7 +85,8 @@ extension LinkRestoreRequest {
     case .taken(let value):
       guard !isAlike(value, setting.value) else { return nil }
       return Finding(
-        "\(subject), and this kernel makes \"\(Sysctl(path: [], value: value).text)\" of it", cures: cures)
+        "\(subject), and this kernel makes \"\(Sysctl(path: [], value: value).text)\" of it",
+        cures: cures)
     case .missing:
       if let module { cures.insert("load the module: modprobe \(module)", at: 0) }
       return Finding("\(subject), and this kernel does not have it here", cures: cures)

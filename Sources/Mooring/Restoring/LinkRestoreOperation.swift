@@ -42,7 +42,9 @@ public struct LinkRestoreOperation {
 
   private func prepare() throws -> Prepared {
     let networks = try ImageDirectory.open(options.images).load(only: .links).networks
-    guard let network = networks.first?.leavingOut(options.links.leftOut), network.externalKey == nil else {
+    guard let network = networks.first?.leavingOut(options.links.leftOut),
+      network.externalKey == nil
+    else {
       throw EngineFailure(
         .refused,
         "restore: \(options.images) has no network; dump one with mooring dump --only links")
@@ -62,7 +64,8 @@ public struct LinkRestoreOperation {
     var plan = request.plan()
     plan.findings += PacketFilters.findings([network])
     plan.findings += try PacketFilters.clashes(network, place)
-    return Prepared(network: network, place: place, before: before, plan: plan, kernel: request.kernel)
+    return Prepared(
+      network: network, place: place, before: before, plan: plan, kernel: request.kernel)
   }
 
   /// Reads and decides; changes nothing.

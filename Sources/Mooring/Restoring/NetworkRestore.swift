@@ -1,8 +1,8 @@
 import Glibc
 import LinkTable
 import LinuxKernel
-import MountTable
 import Logging
+import MountTable
 import RestorePlan
 
 /// The networks of a container that is being restored: planned before the namespaces exist, then again with

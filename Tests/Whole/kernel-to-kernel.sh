@@ -1,0 +1,77 @@
+#!/bin/bash
+# What depends on the kernel: settings that are the kernel's choice, and those that somebody changed.
+# shellcheck source=Tests/Whole/harness.sh
+. "$(dirname "$0")/harness.sh"
+
+mount -t tmpfs run /run
+mkdir /run/netns
+
+fresh_network() {
+  ip netns del "$1" 2>/dev/null || true
+  ip netns add "$1"
+}
+
+inside() { ip netns exec "$@"; }
+
+test_case "only what was changed is written, and an alteration of the rest is named"
+fresh_network one
+fresh_network two
+ip -n one link add v0 type veth peer name v1
+ip -n one link set v0 up
+inside one sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.default.forwarding=0 \
+  net.ipv4.tcp_fin_timeout=33 net.ipv4.neigh.v1.gc_stale_time=77 net.ipv6.conf.v0.hop_limit=33 \
+  net.ipv4.conf.lo.rp_filter=2 net.ipv4.conf.default.rp_filter=2
+expect_status 0 mooring dump --netns one -D images
+expect_status 0 mooring plan -D images --only links --netns two
+count=$(sed -n 's/.*write \([0-9]*\) settings of the network/\1/p' out)
+[ "${count:-0}" -gt 2 ] && [ "$count" -lt 20 ] || fail "$count settings are written"
+expect_status 0 mooring restore -D images --only links --netns two
+expect_status 0 mooring verify -D images --netns two
+for setting in ipv4/ip_forward ipv4/conf/default/forwarding ipv4/conf/v0/forwarding \
+  ipv4/tcp_fin_timeout ipv4/neigh/v1/gc_stale_time ipv6/conf/v0/hop_limit ipv4/conf/lo/rp_filter \
+  ipv4/conf/v1/rp_filter; do
+  expect_equal "$(inside two cat "/proc/sys/net/$setting")" \
+    "$(inside one cat "/proc/sys/net/$setting")" "$setting"
+done
+inside two sysctl -qw net.ipv4.tcp_retries2=9
+expect_status 3 mooring verify -D images --netns two
+expect_output_has 'net/ipv4/tcp_retries2'
+expect_status 0 mooring verify -D images --netns two --leave-out sysctl:net/ipv4/tcp_retries2
+
+test_case "a setting that is refused here is found before anything is made, and may be left out"
+fresh_network two
+set_in_image() { "$repository/Tests/Whole/edit-image" images/netns-*.img setting "$@"; }
+set_in_image ipv4/tcp_congestion_control unknown 1
+expect_status 2 mooring restore -D images --only links --netns two
+expect_error_has 'net/ipv4/tcp_congestion_control is to be "unknown"'
+expect_error_has 'modprobe tcp_unknown'
+expect_error_has "--leave-out 'sysctl:net/ipv4/tcp_congestion_control'"
+expect_equal "$(ip -n two -br link show type veth)" "" "links"
+expect_status 0 mooring restore -D images --only links --netns two \
+  --leave-out sysctl:net/ipv4/tcp_congestion_control
+expect_status 0 mooring verify -D images --netns two \
+  --leave-out sysctl:net/ipv4/tcp_congestion_control
+
+test_case "what another kernel chose is left to this one"
+fresh_network two
+set_in_image ipv4/tcp_congestion_control other 0
+set_in_image ipv4/tcp_retries2 8 0
+set_in_image ipv4/of_another_kernel 1 0
+expect_status 0 mooring restore -D images --only links --netns two
+expect_status 0 mooring verify -D images --netns two
+expect_equal "$(inside two cat /proc/sys/net/ipv4/tcp_retries2)" 15
+inside two sysctl -qw net.ipv4.tcp_retries2=9
+expect_status 3 mooring verify -D images --netns two
+expect_output_has 'net/ipv4/tcp_retries2 is "9", expected "15", which a new network has here'
+
+test_case "what a dump leaves out is not expected"
+expect_status 0 mooring dump --netns one -D images --leave-out sysctl
+fresh_network two
+expect_status 0 mooring restore -D images --only links --netns two
+expect_equal "$(inside two cat /proc/sys/net/ipv4/ip_forward)" 0
+expect_status 0 mooring verify -D images --netns two
+
+test_case "bad input"
+expect_status 64 mooring restore -D images --only links --netns two --leave-out sysctls
+
+finish
