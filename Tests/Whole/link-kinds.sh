@@ -1,0 +1,126 @@
+#!/bin/bash
+# Every kind of link that the running kernel has: set up, saved, restored into a second namespace, compared
+# by ip, which is not ours; then one parameter is altered, and verify must name it.
+#
+# The kinds are in fixtures/link-kinds/*.txt; its README says how a row is written. A row whose kind the
+# kernel lacks (or ip does not know) is skipped and counted: "link-kinds.sh: N skipped: NAME ...".
+# With names of rows as arguments, these only.
+# shellcheck source=Tests/Whole/harness.sh
+. "$(dirname "$0")/harness.sh"
+
+# ip netns keeps its names there; they are to be ours.
+mount -t tmpfs run /run
+
+fresh_network() {
+  ip netns delete "$1" 2>/dev/null || true
+  ip netns add "$1"
+}
+
+# What ip says of the links of a namespace, a fact a line, without counters, timers and what ports negotiate.
+network_facts() {
+  ip -n "$1" -d -j link >links.json
+  ip -n "$1" -d -j addr >addresses.json
+  python3 - links.json addresses.json <<'PYTHON'
+import json, re, sys
+volatile = re.compile(r"""^(operstate|qdisc|stats.*|link_netnsid|carrier.*|.*_timer|.*_life_time|preferred|valid
+    |tentative|dadfailed|optimistic|mii_status|state|link_failure_count|ad_.*|active_slave|promiscuity|allmulti
+    |inet6_addr_gen_mode|topology_change.*|root_.*|bridge_id|designated_.*|port_no|port_id|hold_timer
+    |fdb_n_learned|tcn_timer|gc_timer|stable-privacy|mngtmpaddr)$""", re.X)
+keep = {"ad_select", "ad_actor_sys_prio", "ad_user_port_key", "ad_actor_system", "inet6_addr_gen_mode"}
+def walk(value, path):
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key in keep or not volatile.match(key):
+                yield from walk(part, path + "/" + key)
+    elif isinstance(value, list) and path.endswith("/flags"):
+        yield path + " " + " ".join(sorted(set(map(str, value)) - {"LOWER_UP", "NO-CARRIER", "M-DOWN"}))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from walk(part, path + "/" + str(number))
+    else:
+        yield path + " " + str(value)
+facts = []
+for link in json.load(open(sys.argv[1])): facts += walk(link, link.get("ifname", "?"))
+for link in json.load(open(sys.argv[2])):
+    for address in sorted(link.get("addr_info", []), key=lambda one: one["family"]):
+        facts += walk(address, "%s %s/%s" % (link["ifname"], address["local"], address["prefixlen"]))
+print("\n".join(sorted(facts)))
+PYTHON
+}
+
+# The commands of a row, in a namespace, the first that fails being the last.
+commands_in() {
+  timeout "$((60 * slowness))" ip netns exec "$1" sh -ec "$2" >set-up 2>&1 </dev/null
+}
+
+lacks_kind() {
+  grep -qE 'Unknown device type|[Nn]ot supported|is a garbage|unknown command' set-up
+}
+
+# Addresses of links just brought up pass duplicate detection first.
+settle() {
+  local attempt
+  for attempt in $(seq 1 $((40 * slowness))); do
+    ip -n "$1" -6 addr show tentative | grep -q . || return 0
+    sleep 0.1
+  done
+  echo "still tentative in $1 ($attempt)" >&2
+}
+
+skipped=()
+
+try_kind() {
+  local name=$1 set_up=$2 alteration=$3 named=$4
+  fresh_network one
+  if ! commands_in one "$set_up"; then
+    if lacks_kind; then
+      skipped+=("$name")
+      return 0
+    fi
+    test_case "$name"
+    fail "the set-up failed: $(tail -n 1 set-up)"
+    return 0
+  fi
+  test_case "$name"
+  settle one
+  rm -rf images
+  expect_status 0 mooring dump --only links --netns one -D images
+  [ "$case_failed" = no ] || return 0
+  fresh_network two
+  network_facts one >facts-one
+  expect_status 0 mooring restore -D images --only links --netns two
+  [ "$case_failed" = no ] || return 0
+  settle two
+  network_facts two >facts-two
+  diff facts-one facts-two >facts-differ || {
+    fail "ip sees a difference"
+    head -n 20 facts-differ | sed 's/^/    /'
+  }
+  expect_status 0 mooring verify -D images --netns two
+  [ -n "$alteration" ] || return 0
+  if ! commands_in two "$alteration"; then
+    fail "the alteration failed: $(tail -n 1 set-up)"
+    return 0
+  fi
+  expect_status 3 mooring verify -D images --netns two
+  expect_output_has "$named"
+}
+
+trim() {
+  local text=$1
+  text=${text#"${text%%[![:space:]]*}"}
+  printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
+
+for table in "$fixtures"/link-kinds/*.txt; do
+  while IFS='|' read -r -u 4 name set_up alteration named; do
+    name=$(trim "$name")
+    case $name in '' | '#'*) continue ;; esac
+    case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
+    try_kind "$name" "$(trim "$set_up")" "$(trim "$alteration")" "$(trim "$named")"
+  done 4<"$table"
+done
+
+conclude
+echo "link-kinds.sh: ${#skipped[@]} skipped: ${skipped[*]:-none}"
+finish
