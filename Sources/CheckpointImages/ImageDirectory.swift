@@ -72,12 +72,18 @@ public struct ImageDirectory: ~Copyable, Sendable {
       table = try MountImage.table(bytes, file: file)
       ids[.mount] = ImageName.number(in: file, prefix: "mountpoints-")
     }
+    let namespaces = try namespaces(ids, inventory)
+    if !inventory.isOurs, var found = table {
+      CRIUMounts.adapt(&found, namespaces.mapping)
+      table = found
+    }
 
     var container = SavedContainer(
-      mounts: table, namespaces: try namespaces(ids, inventory), pid: pid ?? 1,
+      mounts: table, namespaces: namespaces, pid: pid ?? 1,
       pluginNames: inventory.hasPluginsEntry
         ? inventory.pluginsEntry.plugins.map { String(decoding: $0, as: UTF8.self) } : nil,
       parts: wanted)
+    container.hasWholeSeconds = !inventory.isOurs
     if wanted.contains(.links) {
       container.networks = try networks(
         container.namespaces, ids[.network], inventory, among: names)
@@ -205,7 +211,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
     _ ids: [NamespaceKind: UInt32], _ inventory: ImageInventoryEntry
   ) throws(ImageError) -> ContainerNamespaces {
     var namespaces = ContainerNamespaces()
-    if !inventory.namespaces.isEmpty || !inventory.engineVersion.isEmpty {
+    if inventory.isOurs {
       for namespace in inventory.namespaces {
         let name = String(decoding: namespace.kind, as: UTF8.self)
         guard let kind = NamespaceKind(rawValue: name) else {
@@ -252,4 +258,9 @@ public struct ImageDirectory: ~Copyable, Sendable {
       }
     }
   }
+}
+
+extension ImageInventoryEntry {
+  /// Whether this engine wrote the set: CRIU says some things in other words.
+  fileprivate var isOurs: Bool { !namespaces.isEmpty || !engineVersion.isEmpty }
 }

@@ -31,6 +31,8 @@ public struct SavedContainer: Hashable, Sendable {
   /// Mounts that show something unlinked which lies in an archive of its own; by the first mount that
   /// shows it (`Mount.unlinkedAs`). Not written either.
   public var archivedRoots: Set<MountID> = []
+  /// Whether its archives have times in whole seconds, as CRIU writes them: fractions say nothing then.
+  public var hasWholeSeconds = false
   /// The numbers that stand in the names of the images that belong to one namespace each.
   /// Not written: `ImageWriter.write` gives its own.
   public var namespaceIDs: [NamespaceKind: UInt32]

@@ -81,6 +81,16 @@ public enum NamespaceCalls {
       line("monotonic", monotonic) + line("boottime", bootTime))
   }
 
+  /// Runs `body` while the calling process's files in `/proc` belong to its own user (`PR_SET_DUMPABLE`).
+  public static func whileDumpable(
+    _ body: () throws(SystemCallFailure) -> Void
+  ) throws(SystemCallFailure) {
+    let former = mooring_prctl(CInt(MOORING_PR_GET_DUMPABLE), 0)
+    try checked(mooring_prctl(CInt(MOORING_PR_SET_DUMPABLE), 1), "prctl", "PR_SET_DUMPABLE")
+    defer { if former == 0 { _ = mooring_prctl(CInt(MOORING_PR_SET_DUMPABLE), 0) } }
+    try body()
+  }
+
   public static func setHostName(_ name: KernelString) throws(SystemCallFailure) {
     try checked(
       withPath(name.bytes) { mooring_sethostname($0, name.bytes.count) }, "sethostname",

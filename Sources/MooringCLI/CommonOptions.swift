@@ -150,8 +150,9 @@ struct MountMappingOptions: ParsableArguments {
       options.external.append(try ExternalOption(parsingMap: text, atDump: atDump))
     }
     if !atDump {
+      let here = MountPath(Self.currentDirectory)
       options.external = try options.external.map { (option) throws(OptionError) in
-        try option.atRestore()
+        try option.atRestore(in: here)
       }
     }
     for option in options.external {
@@ -172,6 +173,12 @@ struct MountMappingOptions: ParsableArguments {
 }
 
 extension MountMappingOptions {
+  private static var currentDirectory: [UInt8] {
+    guard let path = getcwd(nil, 0) else { return [0x2F] }
+    defer { free(path) }
+    return UnsafeBufferPointer(start: path, count: strlen(path)).map(UInt8.init(bitPattern:))
+  }
+
   /// Those of `--external` that are about networks.
   func linkOptions(_ leaveOut: LeaveOutOption? = nil) throws(OptionError) -> LinkOptions {
     var options = LinkOptions()

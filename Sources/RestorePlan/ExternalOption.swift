@@ -43,10 +43,11 @@ public enum ExternalOption: Hashable, Sendable {
       }
       self = .mountAtPath(try Self.path(inside, in: text), key: KernelString(value))
     case "mnt":
-      guard value.hasPrefix("/") else {
-        throw OptionError("--external '\(text)': expected a path: 'mnt[\(inside)]:/host/path'")
+      guard !value.isEmpty else {
+        throw OptionError(
+          "--external '\(text)': expected 'mnt[/path]:KEY' at dump, 'mnt[KEY]:PATH' at restore")
       }
-      self = .mountForKey(KernelString(inside), path: try Self.path(value, in: text))
+      self = .mountForKey(KernelString(inside), path: try Self.place(value, in: text))
     case "dev":
       if let device = Self.device(inside) {
         guard !value.isEmpty else {
@@ -85,10 +86,24 @@ public enum ExternalOption: Hashable, Sendable {
     }
   }
 
-  /// At a restore, a key that is a path is one: `mnt[/path]:/host/path`.
-  public func atRestore() throws(OptionError) -> ExternalOption {
-    guard case .mountAtPath(let place, let key) = self, key.bytes.first == 0x2F else { return self }
-    return .sourceAtPath(place, path: try Self.path(key.description, in: description))
+  /// At a restore, what follows is a path: `mnt[/path]:/host/path`.
+  ///
+  /// - Parameter directory: what relative paths are relative to.
+  public func atRestore(in directory: MountPath = .root) throws(OptionError) -> ExternalOption {
+    switch self {
+    case .mountAtPath(let place, let key):
+      let path = try Self.place(key.description, in: description)
+      return .sourceAtPath(place, path: directory.appending(path))
+    case .mountForKey(let key, let path):
+      return .mountForKey(key, path: directory.appending(path))
+    default: return self
+    }
+  }
+
+  /// An absolute path, or a relative one as it stands.
+  private static func place(_ text: String, in option: String) throws(OptionError) -> MountPath {
+    if text.hasPrefix("/") { return try path(text, in: option) }
+    return MountPath(KernelString(escaped: text)?.bytes ?? Array(text.utf8))
   }
 
   /// Whether it is said at dump; `nil` where it may be said at both.
@@ -143,6 +158,11 @@ extension ExternalOption: CustomStringConvertible {
 }
 
 extension MountPath {
+  /// `path`, which is relative to this one unless it is absolute.
+  fileprivate func appending(_ path: MountPath) -> MountPath {
+    path.isAbsolute ? path : appending(path.bytes)
+  }
+
   /// A path as an option spells it: `\ooo` stands for a byte in octal, as messages and mountinfo write
   /// what is not text; a backslash before anything else is itself.
   ///

@@ -114,6 +114,7 @@ extension RestorePlanner {
       switch kind {
       case .externalByKey(let key):
         usedKeys.insert(key)
+        usedPlaces.insert(MountPath(key.bytes))
         if source(of: index) == nil {
           findings.append(
             Finding(

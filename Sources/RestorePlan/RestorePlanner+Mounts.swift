@@ -106,7 +106,9 @@ extension RestorePlanner {
     if kinds[index].isExternal, let path = sourceOfPath[mount.mountPoint] { return .path(path) }
     switch kinds[index] {
     case .namespaceRoot: return request.root == nil ? nil : .root
-    case .externalByKey(let key): return pathOfKey[key].map { .path($0) }
+    case .externalByKey(let key):
+      // Keys of runc and podman are paths, spelt as the one of a mount point is.
+      return (pathOfKey[key] ?? sourceOfPath[MountPath(key.bytes)]).map { .path($0) }
     case .externalDetected(let path): return .path(path)
     case .externalByPlugin: return .plugin(expectsFile: mount.isFile)
     default: return nil

@@ -173,10 +173,19 @@ struct ExternalOptionTests {
   }
 
   @Test(arguments: [
-    "", "mnt", "mnt[", "mnt[/a", "mnt[/a]", "mnt[/a]:", "mnt[/a]k", "mnt[]:x", "mnt[k]:a",
+    "", "mnt", "mnt[", "mnt[/a", "mnt[/a]", "mnt[/a]:", "mnt[/a]k", "mnt[]:x", "mnt[k]:",
     "mnt[/a/../b]:k", "dev[8]:k", "dev[k]:", "net[1]:k",
   ])
   func bad(text: String) { #expect(throws: OptionError.self) { try ExternalOption(parsing: text) } }
+
+  @Test func pathsAtRestoreMayBeRelative() throws {
+    #expect(
+      try ExternalOption(parsing: "mnt[k]:a/b").atRestore(in: "/here")
+        == .mountForKey("k", path: "/here/a/b"))
+    #expect(
+      try ExternalOption(parsing: "mnt[/a]:b").atRestore(in: "/here")
+        == .sourceAtPath("/a", path: "/here/b"))
+  }
 
   @Test func theOlderSpelling() throws {
     #expect(

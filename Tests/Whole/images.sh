@@ -70,7 +70,7 @@ set_of_criu() {
   expect_equal "$(wc -l <out)" "$lines" "mounts"
   rm -rf --one-file-system criu-root
   # What its root held on disk: the sources of binds.
-  mkdir -p criu-root/src
+  mkdir -p criu-root/src criu-root/proc criu-root/tmp
   "$scripts/host-state" criu-root >before-plan
   expect_status 0 mooring plan -D "$set" -r "$work/criu-root" "$@"
   "$scripts/host-state" criu-root >after-plan
@@ -87,6 +87,27 @@ for name in bind10 chain12 random15 shared20 tmpfs-content; do
   test_case "CRIU's $name"
   set_of_criu "$name"
 done
+
+for name in devpts userns-tmpfs; do
+  test_case "CRIU's $name"
+  set_of_criu "$name"
+done
+
+test_case "CRIU's deleted-file: its kind is that of the mount point"
+rm -rf --one-file-system criu-root
+mkdir -p criu-root/data criu-root/proc
+echo there >criu-root/data/onto
+expect_status 0 mooring restore -D "$fixtures/images/deleted-file" -r "$work/criu-root" -d --pidfile holder-pid
+if [ -s holder-pid ]; then
+  expect_status 0 mooring verify -D "$fixtures/images/deleted-file" -t "$(cat holder-pid)"
+  grep -q '/data/from//deleted /data/onto' "/proc/$(cat holder-pid)/mountinfo" || fail "no deleted root"
+  end_process "$(cat holder-pid)"
+fi
+rm -f holder-pid
+
+test_case "relative paths, and keys that are paths"
+(cd outside && expect_status 0 mooring plan -D "$fixtures/images/external-key" -r "$work/criu-root" \
+  --external 'mnt[thedir]:dir' --external 'mnt[thefile]:../outside/file')
 
 test_case "CRIU's external-key"
 set_of_criu external-key --external "mnt[thedir]:$work/outside/dir" --external "mnt[thefile]:$work/outside/file"

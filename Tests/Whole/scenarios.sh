@@ -168,4 +168,15 @@ expect_same_host
 [ ! -e images ] || fail "images were written"
 end_process "$pid"
 
+test_case "a user namespace with a time namespace: clocks and mapping come back"
+make_tree --seed 3 --userns --pidns --clocks
+wanted=$(cat "/proc/$pid/timens_offsets")
+dump_and_end
+restore_detached
+if [ -n "$holder" ]; then
+  expect_equal "$(cat "/proc/$holder/timens_offsets")" "$wanted" "offsets of the clocks"
+  expect_status 0 mooring verify -D images -t "$holder"
+fi
+end_holder
+
 finish

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -57,6 +58,20 @@ void close_others(int kept)
 	syscall(SYS_close_range, kept < 3 ? 3 : kept + 1, ~0U, 0);
 }
 
+/* A time namespace whose clocks are ahead, entered at once. Wants the caller's /proc. */
+static void set_clocks(void)
+{
+	int namespace;
+
+	if (unshare(CLONE_NEWTIME) || prctl(PR_SET_DUMPABLE, 1))
+		die("make a time namespace");
+	write_text("/proc/self/timens_offsets", "monotonic 7200 0\nboottime 86400 0\n");
+	namespace = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (namespace < 0 || setns(namespace, CLONE_NEWTIME))
+		die("enter the time namespace");
+	close(namespace);
+}
+
 /* Runs in the container: one byte on go once the IDs are mapped, one on ready once all is there. */
 static void run(const struct container *container, int go, int ready)
 {
@@ -66,6 +81,8 @@ static void run(const struct container *container, int go, int ready)
 		exit(1);
 	if (container->namespaces & CLONE_NEWUSER && (setresgid(0, 0, 0) || setresuid(0, 0, 0)))
 		die("become root of the user namespace");
+	if (container->clocks)
+		set_clocks();
 	ready = container->build(container->data, ready);
 	if (write(ready, "", 1) != 1)
 		exit(1);

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 static const char usage_text[] =
-	"usage: make-tree [--seed N] [--size K] [--contents] [--userns] [--pidns]\n"
+	"usage: make-tree [--seed N] [--size K] [--contents] [--userns] [--pidns] [--clocks]\n"
 	"                 [--scenario NAME [--outside DIR]] [--binds N] [--tmpfs N] ROOT READYFILE\n"
 	"                 [--commands FILE --results FILE]\n"
 	"       make-tree --list\n";
@@ -63,6 +63,7 @@ int main(int argc, char **argv)
 		{ "scenario", required_argument, NULL, 'n' }, { "outside", required_argument, NULL, 'o' },
 		{ "binds", required_argument, NULL, 'b' },  { "tmpfs", required_argument, NULL, 't' },
 		{ "userns", no_argument, NULL, 'u' },	    { "pidns", no_argument, NULL, 'p' },
+		{ "clocks", no_argument, NULL, 'T' },
 		{ "commands", required_argument, NULL, 'C' }, { "results", required_argument, NULL, 'R' },
 		{ "contents", no_argument, NULL, 'c' },	    { "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 		case 'u': namespaces |= CLONE_NEWUSER; break;
 		case 'p': namespaces |= CLONE_NEWPID; break;
 		case 'c': request.contents = true; break;
+		case 'T': request.clocks = true; break;
 		case 'C': request.commands = optarg; break;
 		case 'R': request.results = optarg; break;
 		case 'l': list_scenarios(); return 0;
@@ -97,6 +99,6 @@ int main(int argc, char **argv)
 	}
 	write_pid(argv[optind + 1], start_container(&(struct container){
 					     .root = argv[optind], .namespaces = namespaces,
-					     .build = build, .data = &request }));
+					     .clocks = request.clocks, .build = build, .data = &request }));
 	return 0;
 }

@@ -13,7 +13,7 @@ struct request {
 	uint64_t seed;
 	int size;		/* operations of a random tree */
 	int binds, tmpfs;	/* how many of each, where not random */
-	bool contents;
+	bool contents, clocks;
 	const char *scenario;	/* NULL: random */
 	const char *outside;	/* directory of the caller's namespace, or NULL */
 	const char *commands;	/* a list of them, or NULL */
@@ -24,6 +24,7 @@ struct request {
 struct container {
 	const char *root;	/* a directory that becomes its root */
 	int namespaces;		/* CLONE_NEW…; mounts are always its own */
+	bool clocks;		/* a time namespace with offsets */
 	/*
 	 * Runs in its namespaces, in that directory, with the caller's mounts still in sight: pivots, builds,
 	 * and closes every descriptor that the container is not to have but ready; returns where that is.

@@ -15,25 +15,27 @@ extension ContentArchive {
   ///   - directory: the root of the file system, with nothing mounted below it.
   ///   - limit: after so many differences the search ends.
   ///   - ignoringTimesOf: files whose modification time does not count.
+  ///   - inWholeSeconds: fractions of times do not count.
   /// - Throws: `ContentError` where the archive or the file system cannot be read.
   public static func differences(
     between archive: CInt, and directory: CInt, limit: Int = 100,
-    ignoringTimesOf: Set<MountPath> = []
+    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false
   ) throws(ContentError) -> [ContentDifference] {
     try differences(
       between: archive, and: [ContentRoot(descriptor: directory)], limit: limit,
-      ignoringTimesOf: ignoringTimesOf)
+      ignoringTimesOf: ignoringTimesOf, inWholeSeconds: inWholeSeconds)
   }
 
   /// The same for parts of a file system; what the archive says of other parts does not count.
   public static func differences(
     between archive: CInt, and roots: [ContentRoot], limit: Int = 100,
-    ignoringTimesOf: Set<MountPath> = []
+    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false
   ) throws(ContentError) -> [ContentDifference] {
     try inCLocale { () throws(ContentError) in
       let reader = try ArchiveReader.open(archive)
       var comparison = ContentComparison(
-        roots: roots, limit: limit, ignoringTimesOf: ignoringTimesOf)
+        roots: roots, limit: limit, ignoringTimesOf: ignoringTimesOf,
+        inWholeSeconds: inWholeSeconds)
       while !comparison.isFull, let member = try reader.next() {
         try comparison.compare(member) { (body) throws(ContentError) in
           try reader.data(of: member, body)
@@ -50,6 +52,7 @@ struct ContentComparison: ~Copyable {
   private let roots: [ContentRoot]
   private let limit: Int
   private let ignoringTimesOf: Set<MountPath>
+  private let inWholeSeconds: Bool
   private(set) var found: [ContentDifference] = []
   private var seen: Set<[UInt8]> = []
   /// The file that each archived name has here, and the first archived name of each file.
@@ -62,7 +65,10 @@ struct ContentComparison: ~Copyable {
 
   var isFull: Bool { found.count >= limit }
 
-  init(roots: [ContentRoot], limit: Int, ignoringTimesOf: Set<MountPath>) {
+  init(
+    roots: [ContentRoot], limit: Int, ignoringTimesOf: Set<MountPath>, inWholeSeconds: Bool
+  ) {
+    self.inWholeSeconds = inWholeSeconds
     self.roots = roots
     self.limit = limit
     self.ignoringTimesOf = ignoringTimesOf
@@ -79,7 +85,8 @@ struct ContentComparison: ~Copyable {
       note(path, .presence, type, "missing")
       return
     }
-    let live = try visit.facts()
+    var live = try visit.facts()
+    if inWholeSeconds, member.facts.modified.nanoseconds == 0 { live.modified.nanoseconds = 0 }
     if live.type != S_IFDIR { compareNames(member, visit.status.st_ino, path) }
     if member.firstName != nil { return }
     let ignoringTime = ignoringTimesOf.contains(path)

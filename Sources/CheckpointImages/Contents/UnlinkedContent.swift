@@ -105,6 +105,23 @@ extension ContentArchive {
     }
   }
 
+  /// Whether what has a path in an archive of content is something else than a directory; `nil` where
+  /// nothing has it.
+  ///
+  /// - Throws: `ContentError` where the archive cannot be read.
+  public static func isFile(
+    _ path: MountPath, in archive: CInt
+  ) throws(ContentError) -> Bool? {
+    guard let name = path.relative(to: .root) else { return nil }
+    return try inCLocale { () throws(ContentError) in
+      let reader = try ArchiveReader.open(archive)
+      while let member = try reader.next() {
+        if member.path == name { return member.facts.type != S_IFDIR || member.firstName != nil }
+      }
+      return nil
+    }
+  }
+
   /// Looks for other names of files.
   ///
   /// - Parameter wanted: the files.

@@ -154,7 +154,7 @@ public struct VerifyOperation {
         ).plan()
         result = try Verification.compare(plan.expected, plan.kinds, saved.namespaces, with: pid)
         if let tree = result.tree {
-          result.files = try compareContents(images, plan, saved.archivedDevices, tree, pid)
+          result.files = try compareContents(images, plan, saved, tree, pid)
         }
       }
       if parts.contains(.links), !saved.networks.isEmpty {
@@ -172,7 +172,7 @@ public struct VerifyOperation {
 
   /// Holds each archive against the file system that is mounted where it was saved.
   private func compareContents(
-    _ images: borrowing ImageDirectory, _ plan: RestorePlan, _ archived: Set<DeviceNumber>,
+    _ images: borrowing ImageDirectory, _ plan: RestorePlan, _ saved: SavedContainer,
     _ tree: MountTreeComparison, _ pid: Int32
   ) throws -> [Verification.FileDifference] {
     DescriptorLimit().raise()
@@ -180,7 +180,9 @@ public struct VerifyOperation {
     for pair in tree.pairing.pairs { partner[pair.expected] = pair.found }
     var mountsOf: [DeviceNumber: [Int]] = [:]
     for (index, mount) in plan.expected.mounts.enumerated()
-    where archived.contains(mount.device) && !mount.isRootDeleted && partner[index] != nil {
+    where saved.archivedDevices.contains(mount.device) && !mount.isRootDeleted
+      && partner[index] != nil
+    {
       mountsOf[mount.device, default: []].append(index)
     }
     var archives: [DeviceNumber: CInt] = [:]
@@ -215,7 +217,8 @@ public struct VerifyOperation {
       guard let device = deviceOf[index],
         let roots = gathering.add(index, of: device, tree.found.mounts[index].root, descriptor)
       else { return [] }
-      let found = try ContentArchive.differences(between: archives[device]!, and: roots)
+      let found = try ContentArchive.differences(
+        between: archives[device]!, and: roots, inWholeSeconds: saved.hasWholeSeconds)
       return Array(found.map(\.description).joined(separator: "\0").utf8)
     }
     return answers.keys.sorted().flatMap { index in

@@ -91,9 +91,10 @@ public struct RestoreOperation {
   ) throws -> Prepared {
     let images = try ImageDirectory.open(options.images)
     let available = try images.parts()
-    let saved = try images.load(only: (options.parts ?? available).union(.mounts))
+    var saved = try images.load(only: (options.parts ?? available).union(.mounts))
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
+    try MountPointKinds.complete(&saved.mounts, images, saved.archivedDevices, root: root)
     var request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
       options: outside.options, root: root, host: try readOwnMountTable(),

@@ -101,8 +101,11 @@ struct Worker {
     try NamespaceCalls.unshare(kinds)
     if let formerID { try NamespaceCalls.unshareMounts(above: formerID) }
     if kinds.contains(.time) {
-      try NamespaceCalls.setClockOffsets(
-        monotonic: namespaces.monotonicOffset ?? 0, bootTime: namespaces.bootTimeOffset ?? 0)
+      // New credentials made the process undumpable: its files in /proc are root's outside until it is not.
+      try NamespaceCalls.whileDumpable { () throws(SystemCallFailure) in
+        try NamespaceCalls.setClockOffsets(
+          monotonic: namespaces.monotonicOffset ?? 0, bootTime: namespaces.bootTimeOffset ?? 0)
+      }
     }
     let nested = try makeNestedNetworks()
     if kinds.contains(.process) || kinds.contains(.time) {
