@@ -19,6 +19,9 @@
 #define SYS_statmount 457
 #define SYS_listmount 458
 #endif
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
 
 static long result(long value)
 {
@@ -388,6 +391,23 @@ long mooring_mount_id(int fd)
 	if (!(found.stx_mask & STATX_MNT_ID))
 		return -ENOSYS;
 	return (long)found.stx_mnt_id;
+}
+
+long mooring_mount_facts(int fd, struct mooring_mount_facts *facts)
+{
+	const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+	struct statx found;
+	long id = mooring_mount_id(fd);
+
+	if (id < 0)
+		return id;
+	/* One field holds either ID. */
+	if (statx(fd, "", flags, STATX_MNT_ID_UNIQUE, &found))
+		return -errno;
+	facts->id = (uint32_t)id;
+	facts->unique_id = found.stx_mask & STATX_MNT_ID_UNIQUE ? found.stx_mnt_id : 0;
+	facts->is_mount_root = found.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+	return 0;
 }
 
 void mooring_keep_memory(void)

@@ -1,3 +1,4 @@
+import LinuxKernel
 import PluginHost
 import RestorePlan
 
@@ -47,6 +48,8 @@ extension EngineFailure {
       self = failure
     } else if let failure = error as? PluginFailure {
       self.init(failure.isMissingPlugin ? .refused : .failed, "\(failure)")
+    } else if let failure = error as? ReadFailure, failure.isRefusal {
+      self.init(.refused, "\(operation): \(failure)")
     } else {
       self.init(.failed, "\(operation): \(error)")
     }

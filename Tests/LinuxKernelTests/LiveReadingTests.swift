@@ -98,18 +98,57 @@ struct LiveReadingTests {
     #expect(table.mounts.filter(\.mountPoint.isRoot).count == 2)
   }
 
-  @Test(arguments: ["", "mount -t tmpfs t $d; mkdir $d/bin; mount --bind /bin $d/bin;"])
-  func aChrootedProcess(mounts: String) throws {
-    let container = try #require(
-      ContainerProcess(
-        """
-        d=$(mktemp -d); \(mounts) mkdir -p $d/bin $d/usr $d/lib $d/lib64
-        for i in bin usr lib lib64; do mount --rbind /$i $d/$i; done
-        exec chroot $d sh -c 'echo ready; exec cat'
-        """))
-    #expect(throws: ReadFailure.processIsChrooted("process \(container.pid)")) {
+  /// - Parameter way: what makes `$d`, the directory to be chrooted to.
+  @Test(arguments: ["", "mkdir -p $d/proc; mount -t proc proc $d/proc;"])
+  func aProcessChrootedToADirectory(way: String) throws {
+    let container = try #require(ContainerProcess(chrooted(way)))
+    let failure = #expect(throws: ReadFailure.self) { try readMountTable(of: container.pid) }
+    guard case .processIsChrooted("process \(container.pid)", to: let directory) = failure else {
+      Issue.record("\(String(describing: failure))")
+      return
+    }
+    #expect(directory.map { String(decoding: $0.bytes, as: UTF8.self).hasPrefix("/tmp/") } == true)
+    #expect(readPlainMountTable(of: container.pid) == nil)
+  }
+
+  @Test func aMountOverTheDirectoryAProcessIsChrootedToIsNotItsRoot() throws {
+    let container = try #require(ContainerProcess(chrooted("", then: "mount -t tmpfs t /")))
+    #expect(throws: ReadFailure.self) { try readMountTable(of: container.pid) }
+    #expect(readPlainMountTable(of: container.pid) == nil)
+  }
+
+  @Test(arguments: ["", "cd $d; mount --move . /; d=.;"])
+  func whatAProcessOnTheRootOfAMountCanReach(move: String) throws {
+    let container = try #require(ContainerProcess(chrooted("mount --bind $d $d;", move)))
+    let table = try readMountTable(of: container.pid)
+    #expect(table.root.mountPoint.isRoot)
+    #expect(
+      Set(table.mounts.map { "\($0.mountPoint)" }) == ["/", "/bin", "/usr", "/lib", "/lib64"])
+    // The kernel says no mount points here: it takes them from what it holds for the root.
+    let kernel = try readMountTableByStatmount(of: container.pid)
+    #expect(table.mounts.map(\.uniqueID) == kernel.mounts.map(\.uniqueID))
+    #expect(table.mounts.allSatisfy { $0.uniqueID != nil })
+    #expect(readPlainMountTable(of: container.pid) != nil)
+  }
+
+  @Test func aRootThatWasUnmounted() throws {
+    // Without its root the shell has no programs left.
+    let script = chrooted(
+      "mount --bind $d $d; mkdir $d/proc; mount -t proc proc $d/proc;",
+      then: "umount -l / || exit 1; echo ready; read line; exit")
+    let container = try #require(ContainerProcess(script))
+    #expect(throws: ReadFailure.rootIsElsewhere("process \(container.pid)")) {
       try readMountTable(of: container.pid)
     }
+  }
+
+  /// A shell in `$d`, which has what it takes.
+  private func chrooted(_ way: String, _ move: String = "", then after: String = ":") -> String {
+    """
+    d=$(mktemp -d /tmp/mooring-test-XXXXXX); \(way) mkdir -p $d/bin $d/usr $d/lib $d/lib64
+    for i in bin usr lib lib64; do mount --bind /$i $d/$i; done
+    \(move) exec chroot $d sh -c '\(after); echo ready; exec cat'
+    """
   }
 
   @Test func aProcessThatIsNot() throws {

@@ -8,7 +8,9 @@ for name in empty deleted-root overmounted-file shared-parent read-only-root com
   chain-of-masters unbindable flags superblock-options peers-without-common-root shared-root contents \
   deleted-file-with-contents unlinked-contents unlinked-mount-points unlinked-cover \
   unlinked-in-former-directories long-path \
-  symbolic-links; do
+  symbolic-links \
+  moved-root moved-root-over-mounts moved-roots-stacked moved-root-covered root-of-bubblewrap \
+  chroot-to-mount chroot-to-mount-covered; do
   test_case "$name"
   make_tree --scenario "$name"
   round_trip
@@ -16,6 +18,39 @@ for name in empty deleted-root overmounted-file shared-parent read-only-root com
   make_tree --scenario "$name" --userns --pidns
   round_trip
 done
+
+test_case "what lies beneath a moved root is nobody's"
+make_tree --scenario moved-root-over-mounts
+expect_status 0 mooring mounts -t "$pid"
+expect_output_has /again
+expect_output_lacks beneath
+dump_and_end
+expect_status 0 mooring mounts -D images
+expect_output_lacks beneath
+
+test_case "a process chrooted to a directory that is not the root of a mount"
+mkdir -p directory
+rm -rf inner-ready images
+unshare --mount python3 -c 'import os, time
+ready = os.open("inner-ready", os.O_CREAT | os.O_WRONLY)
+os.chroot("directory")
+os.write(ready, b"ready")
+time.sleep(300)' &
+inner=$!
+wait_until [ -s inner-ready ]
+# What is mounted there later shows as its root in mountinfo, and is not.
+for later in true "nsenter -t $inner -m mount -t tmpfs over $work/directory"; do
+  $later
+  for operation in "mounts -t $inner" "dump -t $inner -D images"; do
+    # shellcheck disable=SC2086 # words
+    expect_status 2 mooring $operation
+    expect_one_sentence
+    expect_error_has "is chrooted to \"$work/directory\""
+    expect_error_has 'mount --rbind DIR DIR'
+  done
+  [ ! -e images ] || fail "images were written"
+done
+end_process "$inner"
 
 test_case "process files, with a pid namespace"
 make_tree --scenario process-files --pidns

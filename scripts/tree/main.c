@@ -36,7 +36,7 @@ static int build(void *data, int ready)
 		prepare_scenario(request);
 	if (request->commands)
 		open_commands(request);
-	pivot();
+	enter_root(request->scenario);
 	if (request->scenario)
 		build_scenario(request);
 	else if (request->commands)

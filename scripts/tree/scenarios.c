@@ -627,6 +627,32 @@ static void open_mapping(const struct request *request)
 	waitpid(child, NULL, 0);
 }
 
+/* What a container may have in its root, however it came there: covers, binds, peers, content. */
+static void some_of_everything(const struct request *request)
+{
+	(void)request;
+	mount_tmpfs("/t", "size=4m");
+	write_text("/t/file", "kept\n");
+	make_directory("/t/sub");
+	make_directory("/bound");
+	make_directory("/again");
+	set_propagation("/t", MS_SHARED);
+	bind_mount("/t/sub", "/bound");
+	set_attributes("/bound", MOUNT_ATTR_RDONLY, 0);
+	mount_tmpfs("/t", "mode=711");
+	write_text("/t/cover", "on top\n");
+	bind_recursive("/t", "/again");
+	set_propagation("/again", MS_SLAVE);
+}
+
+/* The same, and a mount over the root that its processes go on seeing. */
+static void covered_root(const struct request *request)
+{
+	some_of_everything(request);
+	if (mount("cover", "/", "tmpfs", 0, "size=1m") || mount("cover", "/", "tmpfs", 0, "size=2m"))
+		die("mount over the root");
+}
+
 static const struct scenario {
 	const char *name;
 	void (*build)(const struct request *);
@@ -664,6 +690,13 @@ static const struct scenario {
 	{ "peers-without-common-root", peers_without_common_root, NULL },
 	{ "no-root-mount", no_root_mount, NULL },
 	{ "shared-root", shared_root, NULL },
+	{ "moved-root", some_of_everything, NULL },
+	{ "moved-root-over-mounts", some_of_everything, NULL },
+	{ "moved-roots-stacked", some_of_everything, NULL },
+	{ "moved-root-covered", covered_root, NULL },
+	{ "root-of-bubblewrap", some_of_everything, NULL },
+	{ "chroot-to-mount", some_of_everything, NULL },
+	{ "chroot-to-mount-covered", covered_root, NULL },
 	{ "contents", contents, NULL },
 	{ "process-files", process_files, mount_process_files },
 	{ "many", many, NULL },

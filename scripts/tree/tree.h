@@ -70,6 +70,9 @@ void prepare_scenario(const struct request *request);
 void list_scenarios(void);
 bool scenario_exists(const char *name);
 
+/* roots.c: by pivot(), or as the scenario wants it. */
+void enter_root(const char *scenario);
+
 /* names.c */
 void build_unusual_names(void);
 

@@ -69,6 +69,15 @@ void mooring_exit(int status) __attribute__((noreturn));
 long mooring_read_uts(int uts, int userns, char *host, char *domain);
 /* The 32-bit ID of the mount the descriptor is on (statx, STATX_MNT_ID, Linux 5.8). */
 long mooring_mount_id(int fd);
+struct mooring_mount_facts {
+	uint32_t id;
+	/* Never reused (Linux 6.8); 0 where the kernel does not say it. */
+	uint64_t unique_id;
+	/* Whether the descriptor is at the root of the mount. */
+	bool is_mount_root;
+};
+/* The same with what else statx says of the mount. */
+long mooring_mount_facts(int fd, struct mooring_mount_facts *facts);
 long mooring_pipe(int ends[2]);
 /* The processors that the caller may run on, a bit each. */
 long mooring_get_affinity(void *mask, size_t size);

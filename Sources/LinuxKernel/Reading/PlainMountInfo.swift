@@ -100,7 +100,11 @@ struct PlainMountInfo {
 /// For holding it against another table: where the two differ, or the text is unusual (`nil`),
 /// `readMountTable(of:)` has the last word.
 public func readPlainMountTable(of pid: Int32) -> MountTable? {
-  guard let watch = try? MountTableWatch(pid), let text = try? watch.text() else { return nil }
-  guard let mounts = text.plainMounts(), !watch.hasChanged() else { return nil }
-  return try? MountTable(mounts)
+  guard let root = try? ProcessFolder(pid).root(), root.isMountRoot,
+    let watch = try? MountTableWatch(pid), let text = try? watch.text()
+  else { return nil }
+  guard let mounts = text.plainMounts(), !watch.hasChanged(), let table = try? MountTable(mounts),
+    table.root.id == root.mount
+  else { return nil }
+  return table
 }

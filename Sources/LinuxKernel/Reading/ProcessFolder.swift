@@ -135,4 +135,34 @@ struct ProcessFolder: ~Copyable {
       return .failure(error)
     }
   }
+
+  /// Where its root is, as the kernel sees it (`statx`).
+  func root() throws(ReadFailure) -> ProcessRoot {
+    let directory = try open("root", flags: pathOnly | O_DIRECTORY)
+    var facts = mooring_mount_facts()
+    do {
+      try checked(mooring_mount_facts(directory.number, &facts), "statx", "the root of \(name)")
+    } catch {
+      throw failure(error)
+    }
+    return ProcessRoot(
+      mount: MountID(facts.id), uniqueMount: facts.unique_id == 0 ? nil : facts.unique_id,
+      isMountRoot: facts.is_mount_root)
+  }
+
+  /// What a symbolic link of the folder says.
+  func target(of file: String) -> KernelString? {
+    var room = [CChar](repeating: 0, count: 4096)
+    let count = readlinkat(folder.number, file, &room, room.count)
+    guard count > 0, count < room.count else { return nil }
+    return KernelString(room[..<count].map { UInt8(bitPattern: $0) })
+  }
+}
+
+/// The mount that a process's root is on, and whether it is that mount's root.
+struct ProcessRoot: Hashable, Sendable {
+  var mount: MountID
+  /// The ID that is never reused (Linux 6.8).
+  var uniqueMount: UInt64?
+  var isMountRoot: Bool
 }

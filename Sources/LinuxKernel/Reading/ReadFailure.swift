@@ -9,8 +9,10 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
   /// It ended while it was being read, or it is a zombie.
   case processGone(String)
   case notPermitted(String)
-  /// The process sees only a part of its namespace.
-  case processIsChrooted(String)
+  /// Its root is a directory that is not the root of a mount; `to` is its path, where it may be seen.
+  case processIsChrooted(String, to: KernelString?)
+  /// Its root is on a mount that its namespace does not hold.
+  case rootIsElsewhere(String)
   case changedTooOften(tries: Int)
   case malformed(MountInfoError)
   case notATree(MountTableError)
@@ -24,6 +26,14 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
   case cannotCompare(CInt)
   case system(SystemCallFailure)
 
+  /// Whether the process is one that cannot be read as it is, rather than a call that failed.
+  public var isRefusal: Bool {
+    switch self {
+    case .processIsChrooted, .rootIsElsewhere: true
+    default: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .noSuchProcess(let pid):
@@ -34,9 +44,13 @@ public enum ReadFailure: Error, Hashable, Sendable, CustomStringConvertible {
       "\(subject) ended while it was being read; freeze the container, or start it again"
     case .notPermitted(let subject):
       "\(subject) may not be read; run as root, or as the user who owns the container's user namespace"
-    case .processIsChrooted(let subject):
-      "\(subject) is chrooted and sees only a part of its mount namespace; give a process of the "
-        + "container whose root is the namespace's"
+    case .processIsChrooted(let subject, let directory):
+      "\(subject) is chrooted to \(directory.map { quoted($0.bytes) } ?? "a directory"), which is not the "
+        + "root of a mount; bind it to itself (mount --rbind DIR DIR) before the chroot, or give a "
+        + "process of the container whose root is that of a mount"
+    case .rootIsElsewhere(let subject):
+      "the root of \(subject) is on a mount that its mount namespace does not hold (unmounted, or of "
+        + "another namespace); give a process of the container that was started in the namespace"
     case .changedTooOften(let tries):
       "the mount table changed during each of \(tries) readings; stop or freeze what mounts there"
     case .malformed(let error): "\(error)"

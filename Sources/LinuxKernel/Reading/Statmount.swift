@@ -69,12 +69,15 @@ struct Statmount: ~Copyable {
 
   deinit { buffer.deallocate() }
 
-  /// The unique IDs of all mounts below the root of the namespace, or `-errno`.
-  func list() -> Result<[UInt64], SystemCallFailure> {
+  /// The unique IDs of a mount and of all that can be reached from its root, in ascending order.
+  ///
+  /// Not what the kernel takes for the namespace's root (`LSMT_ROOT`): to a caller in another namespace
+  /// that is the oldest mount on the very first one, which need not be the one that processes see.
+  func list(from root: UInt64) -> Result<[UInt64], SystemCallFailure> {
     let page = 4096
     var ids: [UInt64] = []
     var request = mooring_mnt_id_req(
-      size: 32, spare: 0, mnt_id: UInt64.max, param: 0, mnt_ns_id: namespace)
+      size: 32, spare: 0, mnt_id: root, param: 0, mnt_ns_id: namespace)
     while true {
       var got = 0
       let part = [UInt64](unsafeUninitializedCapacity: page) { room, count in
@@ -87,9 +90,12 @@ struct Statmount: ~Copyable {
         return .failure(error)
       }
       if ids.isEmpty { ids = part } else { ids += part }
-      guard got == page, let last = part.last else { return .success(ids) }
+      guard got == page, let last = part.last else { break }
       request.param = last
     }
+    // The kernel leaves out the one asked about; it is among the oldest.
+    ids.insert(root, at: ids.firstIndex { $0 > root } ?? ids.endIndex)
+    return .success(ids)
   }
 
   /// Asks about one mount; 0 or `-errno`.

@@ -17,7 +17,8 @@ public func readMountTableByStatmount(of pid: Int32) throws(ReadFailure) -> Moun
   }
   var kernel = Statmount(namespace: namespace)
   for _ in 0..<ProcessFolder.tries {
-    guard let mounts = try kernel.mounts() else { continue }
+    guard let root = try folder.root().uniqueMount else { throw .rootIsElsewhere(folder.name) }
+    guard let mounts = try kernel.mounts(from: root) else { continue }
     do { return try MountTable(mounts) } catch { throw .notATree(error) }
   }
   throw .changedTooOften(tries: ProcessFolder.tries)
@@ -25,9 +26,9 @@ public func readMountTableByStatmount(of pid: Int32) throws(ReadFailure) -> Moun
 
 extension Statmount {
   /// All mounts, or `nil` where one went away meanwhile.
-  fileprivate mutating func mounts() throws(ReadFailure) -> [Mount]? {
+  fileprivate mutating func mounts(from root: UInt64) throws(ReadFailure) -> [Mount]? {
     let ids: [UInt64]
-    switch list() {
+    switch list(from: root) {
     case .success(let found): ids = found
     case .failure(let failure): throw .system(failure)
     }
@@ -43,7 +44,7 @@ extension Statmount {
       }
       mounts.append(mount)
     }
-    guard case .success(let again) = list(), again == ids else { return nil }
+    guard case .success(let again) = list(from: root), again == ids else { return nil }
     return mounts
   }
 
