@@ -102,6 +102,8 @@ struct MountMappingOptions: ParsableArguments {
           'mnt[]:m' 'mnt[]:s'     also with a master, with peers there
           'dev[MAJOR/MINOR]:KEY'  the file system on a device
           'macvlan[IN]:LOWER'     the link IN: what it lies on is given at restore
+          'link[NAME]:KEY'        a link that a script brings at restore, whatever it is
+          'hsr[NAME]:VERSION'     the version of the frames of an hsr link (0 or 1)
           'net[INODE]:KEY'        a network namespace that is not the container's own
           'file[MNTID:INODE]'     an open file (both hexadecimal), given again at restore
           'unix[INODE]'           a unix socket (decimal), likewise
@@ -109,7 +111,7 @@ struct MountMappingOptions: ParsableArguments {
           'mnt[KEY]:/host/path'   what stands for KEY here
           'mnt[/path]:/host/path' what the mount at /path shows here
           'dev[KEY]:/dev/path'    the device for KEY
-          'veth[IN]:OUT[@BRIDGE]' the name of the other end of the veth IN here
+          'veth[IN]:OUT[@BRIDGE]' the name of the other end of the veth, vxcan or netkit IN here
           'macvlan[IN]:LOWER'     the link here that IN lies on
           'net[KEY]:/path'        the file of the network namespace for KEY
           'file[MNTID:INODE]:/host/path'  the file to open for it

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FileTable
+import LinkTable
 import Mooring
 import RestorePlan
 
@@ -43,6 +44,17 @@ struct DumpCommand: ParsableCommand {
   @Flag(help: "Save the private keys of wireguard links too, in plain text.")
   var wireguardKeys = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Save the keys of macsec links, which this file has, in plain text.",
+      discussion: """
+        The kernel does not tell keys. The file has a line ID KEY for each key ID that ip macsec show \
+        prints, in hexadecimal, with a SALT after it where packet numbers are extended; LINK:ID where \
+        links have different keys of one ID. With --leave-out macsec-keys a link is saved without its \
+        associations.
+        """, valueName: "file"))
+  var macsecKeys: String?
+
   @Flag(
     help: ArgumentHelp(
       "Save open files that come from outside, too.",
@@ -81,6 +93,7 @@ struct DumpCommand: ParsableCommand {
     var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
     options.links = try mappings.linkOptions(leaveOut)
+    options.links.macsecKeys = try macsecKeys.map { try MacsecKeys(file: $0) }
     options.scripts = scripts.scripts
     options.savesWireguardKeys = wireguardKeys
     if let parts = try parts.parts() { options.parts = parts }

@@ -6,6 +6,7 @@ public struct LeaveOut: Hashable, Sendable {
   /// Kinds of what can be left out. A new kind is a case here, with its line in `about`.
   public enum Kind: String, Hashable, Sendable, CaseIterable {
     case sysctl, link
+    case macsecKeys = "macsec-keys"
 
     /// What the help says: the value that names one thing, and what is left out.
     public var about: (value: String, text: String) {
@@ -16,6 +17,8 @@ public struct LeaveOut: Hashable, Sendable {
           "settings below /proc/sys/net, or the one at PATH and what is below it"
         )
       case .link: ("link:KIND", "links of this kind, and those that lie on them")
+      case .macsecKeys:
+        ("macsec-keys[:LINK]", "the associations of macsec links, whose keys no kernel tells")
       }
     }
 

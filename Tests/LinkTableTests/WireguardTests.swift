@@ -63,7 +63,7 @@ struct WireguardTests {
 
   private func requests(_ link: Link) -> [NetlinkAttributes] {
     FabricatedKindTests.request([FabricatedKindTests.loopback, link]).plan().steps.compactMap {
-      if case .configureWireguard(let attributes) = $0.action { attributes } else { nil }
+      if case .configure("wireguard", _, let attributes) = $0.action { attributes } else { nil }
     }
   }
 

@@ -63,12 +63,16 @@ public struct LinkClassifier {
         result.verdicts.append([])
         continue
       }
-      let table = namespace.table
+      var table = namespace.table
       let tree = Set(table.namespaceIDs.filter { inodes.contains($0.inode) }.map(\.id))
       let prefix = place == 0 ? "" : "network namespace \(namespace.inode): "
       var verdicts: [LinkVerdict] = []
-      for link in table.links {
-        verdicts.append(try verdict(link, table, tree, prefix, &result.findings))
+      for (place, link) in table.links.enumerated() {
+        let verdict = try verdict(link, table, tree, prefix, &result.findings)
+        verdicts.append(verdict)
+        if verdict.linkClass == .native {
+          table.links[place] = settled(link, prefix, &result.findings)
+        }
       }
       addNotes(table, prefix, &result.findings)
       result.networks.append(
@@ -85,6 +89,9 @@ public struct LinkClassifier {
     _ findings: inout [Finding]
   ) throws -> LinkVerdict {
     if link.isLoopback || link.isFallbackTunnel { return LinkVerdict(linkClass: .madeByKernel) }
+    if let key = options.key(ofLink: link.displayName) {
+      return LinkVerdict(linkClass: .externalByKey(key))
+    }
     let isLowerOutside = link.lowerNamespace.map { !tree.contains($0) } ?? false
     let kind = link.kind ?? ""
     let isKnown = LinkKind.named[kind] != nil
@@ -104,34 +111,58 @@ public struct LinkClassifier {
       }
       return LinkVerdict(linkClass: .native)
     }
-    if isKnown, kind != "veth", options.macvlanLower(link.displayName) != nil {
+    let isPair = link.isPair
+    let liesOnOwn = LinkKind.named[kind]?.liesOnOwn ?? false
+    if isKnown, !isPair, !liesOnOwn, options.macvlanLower(link.displayName) != nil {
       return LinkVerdict(linkClass: .native, reason: "its lower link is given at restore")
     }
     if let plugin = try askPlugin(link) {
       return LinkVerdict(linkClass: .externalByPlugin, reason: "plugin \(plugin)")
     }
-    if kind == "veth" {
+    if isPair {
       return LinkVerdict(linkClass: .native, reason: "its other end is outside")
     }
-    let plugin = "a plugin that answers for it in DUMP_EXT_LINK: -L DIR"
     if isKnown {
+      let given =
+        "--external 'macvlan[\(link.displayName)]:LOWER', and the same at restore, LOWER being a link of "
+        + "the host"
       findings.append(
         Finding(
           "\(prefix)\(link.description): the link it lies on is outside",
-          cures: [
-            "--external 'macvlan[\(link.displayName)]:LOWER', and the same at restore, LOWER being a link of "
-              + "the host", plugin,
-          ]))
+          cures: (liesOnOwn ? [] : [given]) + ForeignKinds.cures(link)))
       return LinkVerdict(linkClass: .native, reason: "unsettled: its lower link is outside")
     }
-    let what =
-      kind.isEmpty
-      ? "no kind: it is hardware, or was made in another way" : "a kind that cannot be created"
     findings.append(
       Finding(
-        "\(prefix)\(link.description): has \(what) (\(kind.isEmpty ? "" : "kind \(kind), ")ARPHRD type "
-          + "\(link.type))", cures: [plugin]))
+        "\(prefix)\(link.description): \(ForeignKinds.sentence(link))",
+        cures: ForeignKinds.cures(link)))
     return LinkVerdict(linkClass: .native, reason: "unsettled: cannot be created")
+  }
+
+  /// A link that the engine makes, with what no kernel tells of it and the user does.
+  private func settled(_ link: Link, _ prefix: String, _ findings: inout [Finding]) -> Link {
+    if HighAvailability.lacksVersion(link) {
+      guard let version = options.version(ofRing: link.displayName) else {
+        findings.append(
+          Finding(
+            "\(prefix)\(link.description): the kernel does not tell the version of its frames",
+            cures: [
+              "--external 'hsr[\(link.displayName)]:1'",
+              "--external 'hsr[\(link.displayName)]:0', the kernel's own choice",
+            ]))
+        return link
+      }
+      var data = link.kindData
+      data.set(NetlinkAttribute(HighAvailability.version, version))
+      return link.withKindData(data)
+    }
+    let (link, problems) = Macsec.settled(link, options)
+    findings += problems.map { finding in
+      var finding = finding
+      finding.message = prefix + finding.message
+      return finding
+    }
+    return link
   }
 
   /// What is not saved, once a network.
@@ -163,7 +194,9 @@ public struct LinkClassifier {
     for option in options.external {
       switch option {
       case .macvlan(let inside, _) where !names.contains(inside),
-        .veth(let inside, _, _) where !names.contains(inside):
+        .veth(let inside, _, _) where !names.contains(inside),
+        .link(let inside, _) where !names.contains(inside),
+        .ring(let inside, _) where !names.contains(inside):
         findings.append(
           Finding("--external '\(option)' matches no link", cures: ["take the option away"]))
       case .network(let inode, _) where !namespaces.contains { $0.inode == inode }:

@@ -8,12 +8,16 @@ public enum LinkOption: Hashable, Sendable, CustomStringConvertible {
   /// `macvlan[IN]:LOWER` (restore): the link outside that IN lies on. At dump it says that this will be
   /// given.
   case macvlan(inside: String, lower: String)
+  /// `link[NAME]:KEY` (dump): the link comes from outside: a script brings one of this name at restore.
+  case link(name: String, key: String)
+  /// `hsr[NAME]:VERSION` (dump): the version of its frames, which no kernel tells.
+  case ring(name: String, version: UInt8)
   /// `net[INODE]:KEY` (dump): the namespace comes from outside and is called KEY.
   case network(inode: UInt64, key: String)
   /// `net[KEY]:/path` (restore): the file of the namespace that KEY stands for.
   case networkForKey(String, path: String)
 
-  public static let kinds: Set<String> = ["veth", "macvlan", "net"]
+  public static let kinds: Set<String> = ["veth", "macvlan", "net", "link", "hsr"]
 
   /// `nil` for options that are not about networks.
   ///
@@ -51,6 +55,16 @@ public enum LinkOption: Hashable, Sendable, CustomStringConvertible {
       self = .macvlan(
         inside: try name(inside, "the link"),
         lower: value.isEmpty ? "" : try name(value, "the lower link"))
+    case "link":
+      guard !value.isEmpty else {
+        throw OptionError("--external '\(text)': expected 'link[NAME]:KEY'")
+      }
+      self = .link(name: try name(inside, "the link"), key: value)
+    case "hsr":
+      guard let version = UInt8(value), version <= 1 else {
+        throw OptionError("--external '\(text)': expected 'hsr[NAME]:0' or 'hsr[NAME]:1'")
+      }
+      self = .ring(name: try name(inside, "the link"), version: version)
     default:
       guard !inside.isEmpty, !value.isEmpty else {
         throw OptionError(
@@ -81,6 +95,8 @@ public enum LinkOption: Hashable, Sendable, CustomStringConvertible {
     case .veth(let inside, let outside, let bridge):
       "veth[\(inside)]:\(outside)" + (bridge.map { "@\($0)" } ?? "")
     case .macvlan(let inside, let lower): "macvlan[\(inside)]:\(lower)"
+    case .link(let name, let key): "link[\(name)]:\(key)"
+    case .ring(let name, let version): "hsr[\(name)]:\(version)"
     case .network(let inode, let key): "net[\(inode)]:\(key)"
     case .networkForKey(let key, let path): "net[\(key)]:\(path)"
     }
@@ -98,8 +114,20 @@ public struct LinkOptions: Sendable {
   public var external: [LinkOption] = []
   /// What may be lost.
   public var leftOut = LeaveOut()
+  /// At dump: the keys of macsec links, which no kernel tells.
+  public var macsecKeys: MacsecKeys?
 
   public init() {}
+
+  func key(ofLink name: String) -> String? {
+    for case .link(name, let key) in external { return key }
+    return nil
+  }
+
+  func version(ofRing name: String) -> UInt8? {
+    for case .ring(name, let version) in external { return version }
+    return nil
+  }
 
   func macvlanLower(_ name: String) -> String? {
     for case .macvlan(let inside, let lower) in external where inside == name { return lower }

@@ -110,6 +110,7 @@ public struct NetworkComparison: Sendable {
     } else {
       compare("parameter", link.kindData, other.kindData, LinkKind.named[link.kind ?? ""], name)
     }
+    differences += Macsec.differences(link, other).map { "\(name): \($0)" }
     comparePorts(link, other, name)
     let settings = (LinkSettings.values(of: link), LinkSettings.values(of: other))
     compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, link)
@@ -122,7 +123,7 @@ public struct NetworkComparison: Sendable {
   }
 
   private func lowerName(_ link: Link, _ table: NetworkTable) -> String {
-    guard let lower = link.lower else { return "none" }
+    guard let lower = link.lower ?? link.lowerByKind else { return "none" }
     return table.links.first { $0.index == lower }?.displayName ?? "\(lower)"
   }
 
@@ -134,6 +135,12 @@ public struct NetworkComparison: Sendable {
     for attribute in expected.list
     where !kind.readOnly.contains(attribute.type) && attribute.type != kind.link {
       let now = found[attribute.type]
+      if kind.untold.contains(attribute.type) && now == nil { continue }
+      if kind.members.contains(attribute.type), let index = now?.i32,
+        numbers[index] == attribute.i32
+      {
+        continue
+      }
       // Queues of a tun device are those of who has it open.
       if kind.name == "tun" && [6, 8, 9].contains(attribute.type) { continue }
       guard now?.payload != attribute.payload else { continue }

@@ -12,10 +12,22 @@ public struct LinkKind: Sendable {
   var link: UInt16?
   /// Taken only if it is not 0: other parameters forbid it even so.
   var unlessZero: Set<UInt16> = []
+  /// With indices of links that must be there before, in the same namespace.
+  var members: Set<UInt16> = []
+  /// Two links are made at once; parameter 1 is the other end (a `struct ifinfomsg` and attributes).
+  var isPair = false
+  /// The kernel overlooks the MTU that such a link is made with.
+  var choosesMTU = false
+  /// The link below is looked for in the namespace that the new one is in, and nowhere else.
+  var liesOnOwn = false
+  /// Taken, and never told: what the user said of them.
+  var untold: Set<UInt16> = []
 
   init(
     _ name: String, _ parameters: String = "", readOnly: Set<UInt16> = [],
-    flags: Set<UInt16> = [], link: UInt16? = nil, unlessZero: Set<UInt16> = []
+    flags: Set<UInt16> = [], link: UInt16? = nil, unlessZero: Set<UInt16> = [],
+    members: Set<UInt16> = [], untold: Set<UInt16> = [], isPair: Bool = false,
+    choosesMTU: Bool = false, liesOnOwn: Bool = false
   ) {
     self.name = name
     self.parameters = parameters.split(separator: " ").map(String.init)
@@ -23,11 +35,16 @@ public struct LinkKind: Sendable {
     self.flags = flags
     self.link = link
     self.unlessZero = unlessZero
+    self.members = members
+    self.untold = untold
+    self.isPair = isPair
+    self.choosesMTU = choosesMTU
+    self.liesOnOwn = liesOnOwn
   }
 
   /// Those that can be created.
   public static let named: [String: LinkKind] = Dictionary(
-    uniqueKeysWithValues: all.map { ($0.name, $0) })
+    uniqueKeysWithValues: (all + pairs + stacked + overlays).map { ($0.name, $0) })
 
   /// Links that come with their module, or with the namespace.
   static let fallbackTunnels: [String: String] = [
@@ -43,7 +60,7 @@ public struct LinkKind: Sendable {
     6rd-prefixlen 6rd-relay-prefixlen encap-type encap-flags encap-sport encap-dport collect-metadata \
     fwmark
     """
-  private static let gre = """
+  static let gre = """
     link iflags oflags ikey okey local remote ttl tos pmtudisc encap-limit flowinfo flags encap-type \
     encap-flags encap-sport encap-dport collect-metadata ignore-df fwmark erspan-index erspan-ver \
     erspan-dir erspan-hwid
@@ -51,7 +68,7 @@ public struct LinkKind: Sendable {
   private static let vti = "link ikey okey local remote fwmark"
 
   private static let all: [LinkKind] = [
-    LinkKind("veth"), LinkKind("dummy"), LinkKind("ifb"),
+    LinkKind("dummy"), LinkKind("ifb"), LinkKind("nlmon"), LinkKind("vcan"),
     LinkKind(
       "bridge",
       """
@@ -126,13 +143,18 @@ public struct LinkKind: Sendable {
     _ attribute: NetlinkAttribute, _ name: String, isForeign: Bool
   ) -> String {
     let bytes = attribute.payload
-    let isAddress = ["local", "remote", "group", "local6", "group6"].contains(name)
+    let isAddress = [
+      "local", "remote", "group", "local6", "group6", "local-ip", "remote-ip", "discovery-ip",
+    ]
+    .contains(name)
     switch bytes.count {
     case 0: return "yes"
     case 1: return "\(bytes[0])"
     case 2:
-      let isBigEndian = ["port", "vlan-protocol", "protocol", "encap-sport", "encap-dport"]
-        .contains(name)
+      let isBigEndian = [
+        "port", "vlan-protocol", "protocol", "encap-sport", "encap-dport", "relay-port",
+        "gateway-port", "ethertype",
+      ].contains(name)
       return "\(isBigEndian ? UInt16(bytes[0]) << 8 | UInt16(bytes[1]) : attribute.u16 ?? 0)"
     case 4 where isAddress: return bytes.map { "\($0)" }.joined(separator: ".")
     case 4: return "\(attribute.u32 ?? 0)"

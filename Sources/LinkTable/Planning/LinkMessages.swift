@@ -35,7 +35,9 @@ enum LinkMessage {
   static func basics(_ link: Link, mtu: UInt32? = nil) -> [NetlinkAttribute] {
     var list = [NetlinkAttribute(LinkAttribute.name.rawValue, text: link.name)]
     // The address of a tunnel is that of its end.
-    if link.type == ethernet, let address = link[.address] { list.append(plain(address)) }
+    if link.type == ethernet, !Netkit.isBare(link), let address = link[.address] {
+      list.append(plain(address))
+    }
     for type: LinkAttribute in [.mtu, .queueLength, .group, .sendQueues, .receiveQueues] {
       if let attribute = link[type] { list.append(plain(attribute)) }
     }
@@ -70,7 +72,9 @@ enum LinkMessage {
         }
         continue
       }
-      if attribute.type == kind.link, let index = attribute.i32 {
+      if attribute.type == kind.link || kind.members.contains(attribute.type),
+        let index = attribute.i32
+      {
         list.append(NetlinkAttribute(attribute.type, numbers[index]))
         continue
       }
@@ -83,6 +87,8 @@ enum LinkMessage {
     case "vxlan":
       // IFLA_VXLAN_RESERVED_BITS: what the kernel has of itself covers bits that nobody may give.
       list.removeAll { $0.type == 33 && $0.payload.count == 8 && $0.payload[1] & 0x20 != 0 }
+    case Macsec.kind: list = Macsec.parameters(link, list)
+    case HighAvailability.kind: list = HighAvailability.parameters(list)
     case "bridge":
       // Given back, the usual one would stand as chosen.
       list.removeAll { $0.type == 20 && $0.payload == [1, 0x80, 0xC2, 0, 0, 0] }

@@ -31,8 +31,8 @@ public struct LinkStep: Hashable, Sendable, CustomStringConvertible {
     /// A veth whose other end is made in this namespace.
     case createPair(NetlinkRecord, peerIn: NetworkSlot)
     case makeTunnel(TunnelDevice)
-    /// A message of the generic netlink family `wireguard`.
-    case configureWireguard(NetlinkAttributes)
+    /// A message of a generic netlink family.
+    case configure(family: String, command: UInt8, NetlinkAttributes)
     case write([Sysctl])
     /// `RTM_NEWNSID`: from here on the step's namespace calls that one by the number.
     case nameNamespace(NetworkSlot, id: Int32)

@@ -102,14 +102,15 @@ extension NetworkPlanner {
             }), flags: 0), "configure \(name(place))")
       return
     }
-    if kind == "veth" {
+    if link.isPair {
       if let other = peer(of: place) {
         made.insert(other)
+        let (first, second) = Netkit.isSecondary(link) ? (other, place) : (place, other)
         add(
-          place.slot,
+          first.slot,
           .createPair(
-            pair(place, basics(other), other),
-            peerIn: NetworkSlot(other.slot)), "\(subject) and \(name(other))")
+            pair(first, basics(second), second),
+            peerIn: NetworkSlot(second.slot)), "create \(name(first)) and \(name(second))")
       } else if let end = request.options.vethEnd(link.displayName) {
         addOutsideEnd(place, end)
       }
@@ -156,7 +157,7 @@ extension NetworkPlanner {
       index(place), attributes, flags: link(place).flags & mask, change: mask)
   }
 
-  /// `VETH_INFO_PEER`: a `struct ifinfomsg` and attributes.
+  /// `VETH_INFO_PEER` and its like: a `struct ifinfomsg` and attributes.
   ///
   /// - Parameter made: the other end, where it is one of the links.
   func pair(
@@ -165,16 +166,34 @@ extension NetworkPlanner {
     let other = made.map { request(peer, $0) } ?? LinkMessage.message(0, peer)
     return request(
       basics(place)
-        + [LinkMessage.info("veth", [NetlinkAttribute(1, other.payload)])], place)
+        + [
+          LinkMessage.info(
+            link(place).kind ?? "", pairParameters(place) + [NetlinkAttribute(1, other.payload)])
+        ], place)
+  }
+
+  private func pairParameters(_ place: Place) -> [NetlinkAttribute] {
+    LinkMessage.parameters(link(place), numbers[place.slot])
   }
 
   mutating func addOutsideEnd(_ place: Place, _ end: (name: String, bridge: String?)) {
     let link = link(place)
     var peer = [NetlinkAttribute(LinkAttribute.name.rawValue, text: Array(end.name.utf8))]
     if let mtu = link[.mtu] { peer.append(mtu) }
-    add(
-      place.slot, .createPair(pair(place, peer), peerIn: .host),
-      "create \(name(place)) with its other end \(end.name) on the host")
+    let subject = "create \(name(place)) with its other end \(end.name) on the host"
+    if Netkit.isSecondary(link) {
+      // The end outside comes first. The kernel takes the index of the second only beside one of the first.
+      lastOnHost += 1
+      let inside = request(basics(place), place)
+      let data =
+        Netkit.mirrored(pairParameters(place)) + [NetlinkAttribute(1, inside.payload)]
+      let message = LinkMessage.message(
+        lastOnHost, peer + [LinkMessage.info(Netkit.kind, data)])
+      result.steps.append(
+        LinkStep(.host, .createPair(message, peerIn: NetworkSlot(place.slot)), subject))
+    } else {
+      add(place.slot, .createPair(pair(place, peer), peerIn: .host), subject)
+    }
     var change = [NetlinkAttribute(LinkAttribute.name.rawValue, text: Array(end.name.utf8))]
     if let bridge = request.host.first(where: { $0.displayName == end.bridge }) {
       change.append(NetlinkAttribute(LinkAttribute.master.rawValue, bridge.index))
@@ -198,10 +217,21 @@ extension NetworkPlanner {
     }
     if link.kind == Wireguard.kind, isMade(place) {
       for request in Wireguard.requests(link, index(place)) {
-        add(place.slot, .configureWireguard(request), "configure the peers of \(name(place))")
+        add(
+          place.slot,
+          .configure(family: Wireguard.kind, command: Wireguard.setDevice, request),
+          "configure the peers of \(name(place))")
       }
     }
-    if mtuAtFirst[place] != nil, let mtu = LinkMessage.mtu(link, index(place)) {
+    if isMade(place) {
+      for (command, attributes) in Macsec.requests(link, index(place)) {
+        add(
+          place.slot, .configure(family: Macsec.kind, command: command, attributes),
+          "configure the channels of \(name(place))")
+      }
+    }
+    let choosesMTU = isMade(place) && link.kind.flatMap { LinkKind.named[$0] }?.choosesMTU ?? false
+    if mtuAtFirst[place] != nil || choosesMTU, let mtu = LinkMessage.mtu(link, index(place)) {
       add(place.slot, .request(mtu, flags: 0), "set the MTU of \(name(place))")
     }
     // Until its addresses are there, the kernel shall make none.

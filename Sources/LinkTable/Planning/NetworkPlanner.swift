@@ -84,10 +84,15 @@ struct NetworkPlanner {
   /// Links that are made with another MTU than they get: a vxlan may have one that its lower link, made
   /// smaller later on, would not let it have.
   var mtuAtFirst: [Place: UInt32] = [:]
+  /// The highest index on the host, of links that are there and of those that the restore gives one.
+  var lastOnHost: Int32
   /// `VXLAN6_HEADROOM`, in bytes.
   static let vxlanHeadroom: UInt32 = 70
 
-  init(request: LinkRestoreRequest) { self.request = request }
+  init(request: LinkRestoreRequest) {
+    self.request = request
+    lastOnHost = request.host.map(\.index).max() ?? 0
+  }
 
   var networks: [SavedNetwork] { request.networks }
   func link(_ place: Place) -> Link { networks[place.slot].table.links[place.link] }
@@ -170,7 +175,7 @@ struct NetworkPlanner {
     case .native: break
     }
     if case .outside = lower(of: place) {
-      if link.kind == "veth" {
+      if link.isPair {
         if let end = request.options.vethEnd(link.displayName) {
           checkEnd(end, place)
         } else if let existing {
@@ -245,7 +250,7 @@ struct NetworkPlanner {
   /// kernel makes no veth alone.
   func lower(of place: Place) -> Lower {
     let found = savedLower(of: place)
-    guard link(place).kind == "veth" else { return found }
+    guard link(place).isPair else { return found }
     if case .inside(let other) = found, networks[other.slot].classes[other.link] == .native {
       return found
     }
@@ -270,12 +275,27 @@ struct NetworkPlanner {
 
   /// What a link lies on; a veth's other end is none of that.
   func underlay(of place: Place) -> Lower {
-    link(place).kind == "veth" ? .none : lower(of: place)
+    link(place).isPair ? .none : lower(of: place)
+  }
+
+  /// Links that must be there before this one.
+  func needed(by place: Place) -> [Place] {
+    var needed: [Place] = []
+    if case .inside(let lower) = underlay(of: place) { needed.append(lower) }
+    let link = link(place)
+    guard let members = link.kind.flatMap({ LinkKind.named[$0]?.members }), !members.isEmpty else {
+      return needed
+    }
+    return needed
+      + link.kindData.list.compactMap { attribute in
+        guard members.contains(attribute.type), let index = attribute.i32 else { return nil }
+        return placeOfIndex[place.slot][index].map { Place(slot: place.slot, link: $0) }
+      }
   }
 
   /// The other end of a veth, where it is one that is made here.
   func peer(of place: Place) -> Place? {
-    guard link(place).kind == "veth", case .inside(let other) = lower(of: place),
+    guard link(place).isPair, case .inside(let other) = lower(of: place),
       case .made = sources[other.slot][other.link]
     else { return nil }
     return other
@@ -319,13 +339,18 @@ struct NetworkPlanner {
     var isDone: Set<Place> = []
     for (slot, network) in networks.enumerated() {
       for start in network.table.links.indices {
-        var path: [Place] = []
-        var next: Place? = Place(slot: slot, link: start)
-        while let place = next, isDone.insert(place).inserted {
-          path.append(place)
-          next = if case .inside(let lower) = underlay(of: place) { lower } else { nil }
+        // No recursion: links may lie on each other by the thousand.
+        var waiting = [(place: Place(slot: slot, link: start), isReady: false)]
+        while let (place, isReady) = waiting.popLast() {
+          if isReady {
+            order.append(place)
+          } else if isDone.insert(place).inserted {
+            waiting.append((place, true))
+            for other in needed(by: place).reversed() where !isDone.contains(other) {
+              waiting.append((other, false))
+            }
+          }
         }
-        order += path.reversed()
       }
     }
   }
@@ -336,7 +361,9 @@ struct NetworkPlanner {
     for option in request.options.external {
       switch option {
       case .veth(let inside, _, _) where !names.contains(inside),
-        .macvlan(let inside, _) where !names.contains(inside):
+        .macvlan(let inside, _) where !names.contains(inside),
+        .link(let inside, _) where !names.contains(inside),
+        .ring(let inside, _) where !names.contains(inside):
         result.findings.append(
           Finding(
             "--external '\(option)' matches no link of the images", cures: ["take it away"]))

@@ -118,14 +118,14 @@ public struct LinkExecutor: ~Copyable {
     let place = places[step.slot.number]
     switch step.action {
     case .makeTunnel(let device): try place.make(device)
-    case .configureWireguard(let attributes):
+    case .configure(let name, let command, let attributes):
       let socket = try place.socket(protocol: NetlinkSocket.generic)
-      guard let family = try socket.family(Wireguard.kind) else {
+      guard let family = try socket.family(name) else {
         throw SystemCallFailure(
-          "netlink: get", on: "the family wireguard", .noSuchFileOrDirectory,
-          detail: "load the module: modprobe wireguard")
+          "netlink: get", on: "the family \(name)", .noSuchFileOrDirectory,
+          detail: "load the module: modprobe \(name)")
       }
-      try socket.setGeneric(family, Wireguard.setDevice, attributes, "")
+      try socket.setGeneric(family, command, attributes, "")
     case .write(let settings): try place.write(settings)
     case .nameNamespace(let slot, let id):
       var record = NetlinkRecord(type: MessageType.newNamespaceID, header: [0])

@@ -47,6 +47,7 @@ public enum NetworkReader {
     var table = NetworkTable()
     table.links = try links(place)
     try readWireguard(&table, place, withKeys)
+    try readMacsec(&table, place)
     table.addresses = try records(.addresses, place)
     table.routes = try records(.routes, place)
     table.rules = try records(.rules, place)
@@ -120,6 +121,19 @@ public enum NetworkReader {
       let answers = try socket.dumpGeneric(
         family, Wireguard.getDevice, Wireguard.question(link.index), "the peers of \(link)")
       table.links[place] = Wireguard.link(link, answers, withSecrets: withKeys)
+    }
+  }
+
+  private static func readMacsec(
+    _ table: inout NetworkTable, _ place: NetworkPlace
+  ) throws(SystemCallFailure) {
+    guard table.links.contains(where: { $0.kind == Macsec.kind }) else { return }
+    let socket = try place.socket(protocol: NetlinkSocket.generic)
+    guard let family = try socket.family(Macsec.kind) else { return }
+    let answers = try socket.dumpGeneric(
+      family, Macsec.getChannels, NetlinkAttributes(), "the channels of macsec links")
+    for (number, link) in table.links.enumerated() where link.kind == Macsec.kind {
+      table.links[number] = Macsec.link(link, answers)
     }
   }
 
