@@ -41,7 +41,8 @@ extension IDMapping {
     return one == other || one.isUnknown || other.isUnknown
   }
 
-  private var isUnknown: Bool { users.isEmpty && groups.isEmpty }
+  /// Whether nobody said how the mount is mapped: mountinfo does not, and `statmount` from Linux 6.15 on.
+  public var isUnknown: Bool { users.isEmpty && groups.isEmpty }
 
   static func text(_ mapping: IDMapping?) -> String {
     guard let mapping else { return "none" }

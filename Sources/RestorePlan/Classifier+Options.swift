@@ -135,6 +135,20 @@ extension Classifier {
         severity: .note, on: table.root, cures: ["bring a copy of it to the restore: -r DIR"]))
   }
 
+  /// Mounts that show other owners than their file system has, where the kernel did not say which.
+  func checkOwners(_ result: inout Classification) {
+    for (index, mount) in result.table.mounts.enumerated()
+    where mount.idMapping?.isUnknown == true {
+      guard !result.kinds[index].isExternal, result.kinds[index] != .unsupported else { continue }
+      var cures = ["dump on Linux 6.15 or later"]
+      if index != result.table.rootIndex {
+        cures += ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]
+      }
+      result.findings.append(
+        Finding("it is idmapped, and the kernel does not say how", on: mount, cures: cures))
+    }
+  }
+
   /// Masters and peers that lie outside the table: allowed where the mount comes from outside itself.
   func checkPropagation(_ result: inout Classification) {
     let table = result.table

@@ -44,6 +44,7 @@ public struct Classifier {
     var result = Classification(
       table: table, kinds: kinds.map { $0 ?? .unsupported }, findings: findings)
     checkPropagation(&result)
+    checkOwners(&result)
     if host != nil { noteRoot(table, &result.findings) }
     return result
   }

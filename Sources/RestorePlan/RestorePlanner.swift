@@ -322,7 +322,10 @@ struct RestorePlanner {
   /// Gets the mount into a slot and attaches it.
   private mutating func place(_ index: Int) {
     let slot = materialise(index)
-    if let mapping = table.mounts[index].idMapping { steps.append(.setIDMapping(slot, mapping)) }
+    // One that nobody knows is that of the source, outside.
+    if let mapping = table.mounts[index].idMapping, !mapping.isUnknown {
+      steps.append(.setIDMapping(slot, mapping))
+    }
     mountSlots[index] = slot
     placed[index] = true
     guard let parent = table.parentIndex(of: index), let parentSlot = mountSlots[parent] else {

@@ -38,6 +38,20 @@ struct ClassifierTests {
     #expect(problem.cures.contains { $0.contains("--external 'mnt[/data]:KEY'") })
   }
 
+  @Test func aMappingOfOwnersThatNobodyKnowsIsAProblem() throws {
+    let lines = """
+      1 0 8:1 /srv/root / type=ext4
+      2 1 0:5 / /run
+      3 1 0:5 /lock /lock mapped
+      4 1 0:5 /other /other mapped=5000
+      """
+    let problem = try #require(try classify(lines).problems.first)
+    #expect(try classify(lines).problems.count == 1)
+    #expect(problem.mount == 3)
+    #expect(problem.cures.contains("leave it out: --skip-mnt /lock"))
+    #expect(try classify(lines, "mnt[/lock]:d").problems.isEmpty)
+  }
+
   @Test func aKeyAndAPluginExplain() throws {
     #expect(try classify(Self.lines, "mnt[/data]:d").kinds[3] == .externalByKey("d"))
     let asked = try classify(plugin: "p")

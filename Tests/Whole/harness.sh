@@ -203,7 +203,7 @@ make_tree() {
   root=$work/root
   rm -rf --one-file-system "$root"
   mkdir "$root"
-  "$tools/make-tree" "$@" "$root" "$work/tree-pid"
+  "$tools/make-tree" "$@" "$root" "$work/tree-pid" || return 1
   pid=$(cat "$work/tree-pid")
 }
 

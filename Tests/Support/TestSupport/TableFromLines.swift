@@ -34,6 +34,7 @@ extension Mount {
     case ("master", let number): master = PeerGroupID(UInt32(number)!)
     case ("type", let name): fileSystem = KernelString(name)
     case ("source", let name): source = KernelString(name)
+    case ("mapped", ""): idMapping = IDMapping(users: [], groups: [])
     case ("mapped", let base):
       let range = IDMapping.Range(inside: 0, outside: UInt32(base)!, count: 1000)
       idMapping = IDMapping(users: [range], groups: [range])
