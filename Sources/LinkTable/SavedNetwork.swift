@@ -43,7 +43,12 @@ public struct SavedNetwork: Hashable, Sendable {
     if more.isEmpty { return self }
     var network = self
     network.leftOut.formUnion(more)
-    network.table.sysctls.removeAll { network.leftOut.contains(.sysctl, $0.name) }
+    let links = network.table.links.map(\.index)
+    network.table = network.table.leavingOut(network.leftOut)
+    let kept = Set(network.table.links.map(\.index))
+    if kept.count < links.count {
+      network.classes = zip(links, network.classes).filter { kept.contains($0.0) }.map(\.1)
+    }
     return network
   }
 }

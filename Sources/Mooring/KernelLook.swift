@@ -27,20 +27,61 @@ enum KernelLook {
   /// For a restore: what becomes of the settings that it wants, in a network of its user namespace.
   ///
   /// - Parameter mapping: of the user namespace that it makes.
-  /// - Returns: `nil` where no network can be made for it.
-  static func ask(_ request: LinkRestoreRequest, _ mapping: IDMapping?) -> KernelSettings? {
-    let settings = request.settingsToTry()
-    if request.networks.allSatisfy({ $0.externalKey != nil }) { return nil }
-    do {
-      guard let mapping else { return try answers(try NetworkPlace.fresh(), settings) }
-      let user = try UserNamespaceMaker.make(mapping)
-      return try answers(try NetworkPlace.fresh(in: user.number), settings)
-    } catch {
-      return nil
+  static func ask(_ request: inout LinkRestoreRequest, _ mapping: IDMapping?) {
+    if request.networks.allSatisfy({ $0.externalKey != nil }) { return }
+    let place: NetworkPlace?
+    if let mapping {
+      let user = try? UserNamespaceMaker.make(mapping)
+      guard let user else { return }
+      place = try? NetworkPlace.fresh(in: user.number)
+    } else {
+      place = try? NetworkPlace.fresh()
     }
+    ask(&request, in: place)
   }
 
-  /// The same for networks that are there.
+  /// The same for a network that is there.
+  static func ask(_ request: inout LinkRestoreRequest, beside place: NetworkPlace) {
+    ask(&request, in: try? NetworkPlace.fresh(beside: place))
+  }
+
+  /// Where no network can be made for looking, nothing is known.
+  private static func ask(_ request: inout LinkRestoreRequest, in place: NetworkPlace?) {
+    guard let place else { return }
+    request.kernel = try? answers(place, request.settingsToTry())
+    request.kernelLinks = try? links(place, request.samples())
+  }
+
+  private static func links(
+    _ place: NetworkPlace, _ samples: [KernelLinks.Sample]
+  ) throws -> KernelLinks {
+    var kernel = KernelLinks()
+    let flags = RequestFlag.create | RequestFlag.exclusive
+    _ = try place.netlink.perform([(KernelLinks.lower, flags)])
+    var made: [[UInt8]: String] = [:]
+    for sample in samples {
+      let failure = try place.netlink.perform([(sample.whole, flags)])[0]
+      guard failure != nil else {
+        made[sample.name] = sample.kind
+        continue
+      }
+      let answer = try place.netlink.perform([(sample.bare, flags)])[0]
+      // What the kernel says of a kind that it does not have.
+      if answer?.errno == .notSupportedOnSocket,
+        answer?.detail.contains("nknown device type") ?? false
+      {
+        kernel.missing.insert(sample.kind)
+      }
+    }
+    for link in try NetworkReader.links(place) {
+      if let kind = made[link.name] {
+        kernel.parameters[kind] = Set(link.kindData.list.map(\.type))
+      }
+    }
+    return kernel
+  }
+
+  /// For a verification: what becomes of the settings of networks that are there.
   static func ask(
     _ networks: [SavedNetwork], beside place: NetworkPlace
   ) -> KernelSettings? {

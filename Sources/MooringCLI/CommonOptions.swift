@@ -198,7 +198,7 @@ struct LeaveOutOption: ParsableArguments {
     help: ArgumentHelp(
       "What may be lost; kinds separated by commas, may be repeated.",
       discussion: LeaveOut.Kind.allCases.map {
-        "  " + $0.about.value + String(repeating: " ", count: 20 - $0.about.value.utf8.count)
+        "  " + $0.about.value + String(repeating: " ", count: 26 - $0.about.value.utf8.count)
           + $0.about.text
       }.joined(separator: "\n"),
       valueName: "kinds"))

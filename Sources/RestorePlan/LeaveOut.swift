@@ -7,6 +7,7 @@ public struct LeaveOut: Hashable, Sendable {
   public enum Kind: String, Hashable, Sendable, CaseIterable {
     case sysctl, link
     case macsecKeys = "macsec-keys"
+    case linkParameter = "link-parameter"
 
     /// What the help says: the value that names one thing, and what is left out.
     public var about: (value: String, text: String) {
@@ -19,11 +20,13 @@ public struct LeaveOut: Hashable, Sendable {
       case .link: ("link:KIND", "links of this kind, and those that lie on them")
       case .macsecKeys:
         ("macsec-keys[:LINK]", "the associations of macsec links, whose keys no kernel tells")
+      case .linkParameter:
+        ("link-parameter:KIND/NAME", "a parameter of links, as mooring links names it")
       }
     }
 
     /// Whether the kind alone, without one of its things, may be named.
-    var isWhole: Bool { self != .link }
+    var isWhole: Bool { self == .sysctl || self == .macsecKeys }
   }
 
   private struct Item: Hashable {

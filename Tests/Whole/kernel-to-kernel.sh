@@ -74,4 +74,53 @@ expect_status 0 mooring verify -D images --netns two
 test_case "bad input"
 expect_status 64 mooring restore -D images --only links --netns two --leave-out sysctls
 
+# Sets of several kernels: each comes back on the one that runs, and a tool that is not ours agrees.
+settings=$(cat "$fixtures/kernels/settings.txt")
+
+# $1: facts of the set; the rest is given to network-facts.
+expect_facts() {
+  local wanted=$1
+  shift
+  # shellcheck disable=SC2086
+  "$scripts/network-facts" "$@" $settings >facts
+  cmp -s "$wanted" facts || {
+    fail "other facts"
+    diff "$wanted" facts | head -n 15 | sed 's/^/    /' || true
+  }
+}
+
+for set in "$fixtures"/kernels/*/links; do
+  kernel=$(basename "$(dirname "$set")")
+  test_case "links of Linux $kernel, on $(uname -r)"
+  fresh_network two
+  expect_status 0 mooring restore -D "$set" --only links --netns two
+  expect_status 0 mooring verify -D "$set" --netns two
+  expect_facts "$set/facts.txt" --netns two
+  inside two sysctl -qw net.ipv4.tcp_retries2=9 net.ipv4.conf.v1.rp_filter=0
+  ip -n two link set br0 type bridge ageing_time 10000
+  expect_status 3 mooring verify -D "$set" --netns two
+  expect_output_has 'net/ipv4/tcp_retries2'
+  expect_output_has 'link v1: ipv4 setting rp_filter'
+  expect_output_has 'link br0: parameter ageing-time'
+done
+
+for set in "$fixtures"/kernels/*/tree*; do
+  kernel=$(basename "$(dirname "$set")")
+  test_case "$(basename "$set") of Linux $kernel, on $(uname -r)"
+  root=$work/root
+  rm -rf --one-file-system "$root"
+  mkdir "$root"
+  case $set in *userns) chown 100000:100000 "$root" ;; esac
+  rm -f holder-pid
+  expect_status 0 mooring restore -D "$set" -r "$root" -d --pidfile holder-pid
+  [ "$case_failed" = no ] || continue
+  holder=$(cat holder-pid)
+  expect_status 0 mooring verify -D "$set" -t "$holder"
+  expect_facts "$set/facts.txt" --mounts "$holder"
+  nsenter -t "$holder" -n sysctl -qw net.ipv4.tcp_retries2=9
+  expect_status 3 mooring verify -D "$set" -t "$holder"
+  expect_output_has 'net/ipv4/tcp_retries2'
+  end_process "$holder"
+done
+
 finish

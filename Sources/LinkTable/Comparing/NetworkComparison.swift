@@ -143,7 +143,11 @@ public struct NetworkComparison: Sendable {
       }
       // Queues of a tun device are those of who has it open.
       if kind.name == "tun" && [6, 8, 9].contains(attribute.type) { continue }
-      guard now?.payload != attribute.payload else { continue }
+      guard now?.payload != attribute.payload,
+        !UsualParameters.areAlike(attribute, now, of: kind.name),
+        !self.expected.leftOut.contains(
+          .linkParameter, "\(kind.name)/\(kind.parameterName(attribute.type))")
+      else { continue }
       let place = Int(attribute.type) - 1
       let title =
         place < kind.parameters.count ? kind.parameters[place] : "attribute \(attribute.type)"
@@ -158,7 +162,7 @@ public struct NetworkComparison: Sendable {
     for attribute in link.portData.list
     where !readOnly.contains(attribute.type) && attribute.type != 34 {
       let now = other.portData[attribute.type]
-      if now?.payload == attribute.payload { continue }
+      if now?.payload == attribute.payload || now == nil && attribute.isZero { continue }
       differences.append(
         "\(name): its setting \(attribute.type) as a port is "
           + "\(now.map { hex($0.payload) } ?? "none"), expected \(hex(attribute.payload))")
@@ -202,21 +206,26 @@ public struct NetworkComparison: Sendable {
 
   private mutating func compare(_ kind: RecordKind, _ isPartial: Bool) {
     let there = Set(numbers.values)
+    func records(_ table: NetworkTable) -> [NetlinkRecord] {
+      kind == .forwarding
+        ? NetworkTable.chosenForwarding(table.forwarding, among: table.links)
+        : kind.records(of: table)
+    }
     let renumbered = LinkNumbers(numbers).renumbered(
-      kind.records(of: found).filter { record in
+      records(found).filter { record in
         kind.links(record).allSatisfy { numbers[$0] != nil }
       }, kind)
     var counts: [NetlinkRecord: Int] = [:]
     for record in renumbered {
       if let stable = kind.stable(record) { counts[stable, default: 0] += 1 }
     }
-    for record in kind.records(of: expected.table) {
+    for record in records(expected.table) {
       guard let stable = kind.stable(record), kind.links(record).allSatisfy(there.contains) else {
         continue
       }
       if let count = counts[stable], count > 0 {
         counts[stable] = count - 1
-      } else {
+      } else if !(kind == .forwarding && record.isListeningByItself) {
         differences.append("\(text(kind, record)) is not there")
       }
     }

@@ -260,6 +260,7 @@ extension NetworkPlanner {
   }
 
   mutating func addVLANs() {
+    if !(request.kernelLinks?.hasVLANs() ?? true) { return }
     for (slot, network) in networks.enumerated() {
       for record in network.table.vlans {
         let saved: Int32 = record.number(at: 4)
@@ -284,14 +285,14 @@ extension NetworkPlanner {
     for (slot, network) in networks.enumerated() where network.externalKey == nil {
       let own = Set(present.filter { $0.slot == slot }.map { index($0) })
       let links: Set<Int32>? = request.isFresh ? nil : own
-      func records(_ kind: RecordKind) -> [NetlinkRecord] {
+      func records(_ kind: RecordKind, _ list: [NetlinkRecord]) -> [NetlinkRecord] {
         // What was about a link that is not there now cannot be.
-        numbers[slot].renumbered(kind.records(of: network.table), kind).filter {
+        numbers[slot].renumbered(list, kind).filter {
           kind.links($0).allSatisfy(own.contains)
         }
       }
-      func settle(_ kind: RecordKind) {
-        let list = records(kind)
+      func settle(_ kind: RecordKind, _ some: [NetlinkRecord]? = nil) {
+        let list = records(kind, some ?? kind.records(of: network.table))
         if request.isFresh || !list.isEmpty {
           add(
             slot, .settle(kind, list, links: links),
@@ -304,7 +305,9 @@ extension NetworkPlanner {
           add(slot, .write([own]), "write the setting accept_dad of \(name(place))")
         }
       }
-      settle(.forwarding)
+      let entries = NetworkTable.chosenForwarding(
+        network.table.forwarding, among: network.table.links)
+      settle(.forwarding, entries)
       for record in network.table.multicast {
         for entry in LinkMessage.multicast(record, numbers[slot]) {
           add(

@@ -14,6 +14,8 @@ public struct LinkRestoreRequest: Sendable {
   public var isFresh = true
   /// What the kernel makes of settings here; `nil` where it cannot be asked.
   public var kernel: KernelSettings?
+  /// Which links the kernel can make; `nil` where it cannot be asked.
+  public var kernelLinks: KernelLinks?
 
   public init(networks: [SavedNetwork], existing: [[Link]], host: [Link]) {
     self.networks = networks
@@ -111,7 +113,7 @@ struct NetworkPlanner {
     giveNumbers()
     sortLinks()
     checkOptions()
-    result.findings += request.settingFindings()
+    result.findings += request.linkFindings() + request.settingFindings()
     if !result.problems.isEmpty { return result }
     addSteps()
     return result

@@ -153,7 +153,10 @@ public struct LinkExecutor: ~Copyable {
   private func settle(
     _ kind: RecordKind, _ expected: [NetlinkRecord], _ links: Set<Int32>?, _ place: NetworkPlace
   ) throws(SystemCallFailure) {
-    let found = try NetworkReader.records(kind, place)
+    var found = try NetworkReader.records(kind, place)
+    if kind == .forwarding, !found.isEmpty {
+      found = NetworkTable.chosenForwarding(found, among: try NetworkReader.links(place))
+    }
     // Only for what goes wrong.
     func text(_ record: NetlinkRecord) -> String {
       let links = (try? NetworkReader.links(place)) ?? []

@@ -15,6 +15,7 @@ enum NetworkFacts {
       var facts = (table: NetworkTable(), findings: [Finding]())
       if options.key(ofNetwork: place.inode) == nil {
         facts = try table(place, among: places, withKeys: withKeys)
+        facts.table = facts.table.leavingOut(options.leftOut)
       }
       findings += facts.findings
       return LinkClassifier.Namespace(inode: place.inode, table: facts.table)

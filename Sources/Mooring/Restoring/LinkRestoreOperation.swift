@@ -60,7 +60,7 @@ public struct LinkRestoreOperation {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options.links
     request.isFresh = before.isPristine
-    request.kernel = KernelLook.ask([network], beside: place)
+    KernelLook.ask(&request, beside: place)
     var plan = request.plan()
     plan.findings += PacketFilters.findings([network])
     plan.findings += try PacketFilters.clashes(network, place)

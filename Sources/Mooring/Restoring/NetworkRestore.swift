@@ -17,6 +17,7 @@ struct NetworkRestore {
   private let mapping: IDMapping?
   /// What the kernel said before anything was made.
   private var kernel: KernelSettings?
+  private var kernelLinks: KernelLinks?
 
   /// - Parameter mapping: of the user namespace that is made, if one is.
   init(
@@ -48,8 +49,8 @@ struct NetworkRestore {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options
     request.awaitsScript = awaitsScript
-    kernel = KernelLook.ask(request, mapping)
-    request.kernel = kernel
+    KernelLook.ask(&request, mapping)
+    (kernel, kernelLinks) = (request.kernel, request.kernelLinks)
     var plan = request.plan()
     for key in networks.compactMap(\.externalKey) where files[key] == nil {
       plan.findings.append(
@@ -88,7 +89,7 @@ struct NetworkRestore {
       networks: networks, existing: try places.map { try NetworkReader.links($0) },
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options
-    request.kernel = kernel
+    (request.kernel, request.kernelLinks) = (kernel, kernelLinks)
     let plan = request.plan()
     for finding in plan.findings where finding.severity == .note { log.notice("\(finding)") }
     if !plan.problems.isEmpty {
