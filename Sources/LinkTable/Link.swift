@@ -27,6 +27,13 @@ public struct Link: Hashable, Sendable {
     set { record.setNumber(newValue, at: 8) }
   }
   public var isUp: Bool { flags & 1 != 0 }
+  /// `IFF_RUNNING`: up, with a carrier.
+  public var isRunning: Bool { flags & 0x41 == 0x41 }
+  /// Whether the kernel has done what it does when a carrier comes, IPv6 addresses included: `IFF_LOWER_UP`,
+  /// and a queue in the place of `noop`. `IFF_RUNNING` alone may be from before the link was up.
+  public var isReady: Bool {
+    isRunning && flags & 0x10000 != 0 && self[.queueing]?.text != Array("noop".utf8)
+  }
 
   /// Up to 15 bytes, none of them NUL, `/` or white space.
   public var name: [UInt8] { self[.name]?.text ?? [] }
@@ -66,6 +73,16 @@ public struct Link: Hashable, Sendable {
   /// What is no row of attributes has none: images are checked when they are read.
   private func nested(_ attribute: NetlinkAttribute?) -> NetlinkAttributes {
     (try? attribute?.attributes()) ?? NetlinkAttributes()
+  }
+}
+
+extension Link {
+  /// The IPv6 address that an Ethernet link makes itself from its MAC (modified EUI-64, RFC 4291).
+  var interfaceAddress: [UInt8]? {
+    guard type == 1, addressGeneration == .eui64, let mac = address, mac.count == 6 else {
+      return nil
+    }
+    return [0xFE, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE] + mac[3...]
   }
 }
 

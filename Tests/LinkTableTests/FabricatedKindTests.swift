@@ -91,6 +91,19 @@ struct FabricatedKindTests {
         0c00 0200 01000000 ffffffff   // IFLA_VLAN_FLAGS REORDER_HDR, mask
         1000 0480                     // IFLA_VLAN_INGRESS_QOS, nested
           0c00 0100 01000000 05000000 // IFLA_VLAN_QOS_MAPPING 1 to 5
+        1c00 0380                     // IFLA_VLAN_EGRESS_QOS, nested, the newest first
+          0c00 0100 11000000 03000000 // 17 to 3
+          0c00 0100 01000000 02000000 // 1 to 2
+        """,
+      given: """
+        0600 0500 88a8 0000
+        0600 0100 6400 0000
+        0c00 0200 01000000 1f000000   // the mask of the flags that there are: others are EINVAL
+        1000 0480
+          0c00 0100 01000000 05000000
+        1c00 0380
+          0c00 0100 01000000 02000000
+          0c00 0100 11000000 03000000
         """),
     Kind(
       name: "ipvlan",
@@ -108,6 +121,9 @@ struct FabricatedKindTests {
         0800 0700 00000000            // IFLA_BOND_ARP_INTERVAL 0: refused beside MIIMON
         0800 0900 00000000            // IFLA_BOND_ARP_VALIDATE 0
         0500 0c00 00000000            // IFLA_BOND_PRIMARY_RESELECT always
+        0800 1400 01000000            // IFLA_BOND_PACKETS_PER_SLAVE: of balance-rr only
+        0500 1500 00000000            // IFLA_BOND_AD_LACP_RATE: of 802.3ad only
+        0500 1b00 01000000            // IFLA_BOND_TLB_DYNAMIC_LB: of balance-tlb and balance-alb
         0800 1700 0800 0100           // IFLA_BOND_AD_INFO: found by the bond
         """,
       given: """
@@ -134,6 +150,12 @@ struct FabricatedKindTests {
         0800 0700 0a000002            // IFLA_GRE_REMOTE
         0500 0a00 01000000            // IFLA_GRE_PMTUDISC
         """),
+    Kind(
+      name: "gretap",
+      told: """
+        0800 0700 00000000            // IFLA_GRE_REMOTE: none, which may not be said
+        0400 1200                     // IFLA_GRE_COLLECT_METADATA
+        """, given: "0400 1200"),
     Kind(
       name: "ipip", type: "0003",  // ARPHRD_TUNNEL
       told: """

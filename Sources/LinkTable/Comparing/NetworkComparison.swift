@@ -107,6 +107,9 @@ public struct NetworkComparison: Sendable {
       compare(
         "parameter", Wireguard.stable(link.kindData), Wireguard.stable(other.kindData),
         LinkKind.named[Wireguard.kind], name)
+    } else if link.kind == VLAN.link.name {
+      compare(
+        "parameter", VLAN.stable(link.kindData), VLAN.stable(other.kindData), VLAN.link, name)
     } else {
       compare("parameter", link.kindData, other.kindData, LinkKind.named[link.kind ?? ""], name)
     }
@@ -133,13 +136,15 @@ public struct NetworkComparison: Sendable {
   ) {
     guard let kind, !expected.list.isEmpty else { return }
     for attribute in expected.list
-    where !kind.readOnly.contains(attribute.type) && attribute.type != kind.link {
-      let now = found[attribute.type]
+    where !kind.readOnly.contains(attribute.type) && attribute.type != kind.link
+      && kind.applies(attribute.type, expected)
+    {
+      var now = found[attribute.type]
       if kind.untold.contains(attribute.type) && now == nil { continue }
-      if kind.members.contains(attribute.type), let index = now?.i32,
-        numbers[index] == attribute.i32
+      if kind.ports.contains(attribute.type) || kind.members.contains(attribute.type),
+        let index = now?.i32
       {
-        continue
+        now = NetlinkAttribute(attribute.type, numbers[index] ?? -1)
       }
       // Queues of a tun device are those of who has it open.
       if kind.name == "tun" && [6, 8, 9].contains(attribute.type) { continue }
@@ -155,6 +160,14 @@ public struct NetworkComparison: Sendable {
         "\(name): \(what) \(title) is \(now.map { hex($0.payload) } ?? "none"), expected "
           + hex(attribute.payload))
     }
+    for attribute in found.list
+    where kind.toldIfSet.contains(attribute.type) && expected[attribute.type] == nil
+      && kind.applies(attribute.type, expected)
+    {
+      differences.append(
+        "\(name): \(what) \(kind.parameters[Int(attribute.type) - 1]) is \(hex(attribute.payload)), "
+          + "expected none")
+    }
   }
 
   private mutating func comparePorts(_ link: Link, _ other: Link, _ name: String) {
@@ -163,8 +176,12 @@ public struct NetworkComparison: Sendable {
     where !readOnly.contains(attribute.type) && attribute.type != 34 {
       let now = other.portData[attribute.type]
       if now?.payload == attribute.payload || now == nil && attribute.isZero { continue }
+      let place = Int(attribute.type) - 1
+      let title =
+        kind == Bond.kind && place < Bond.Port.names.count
+        ? Bond.Port.names[place] : "\(attribute.type)"
       differences.append(
-        "\(name): its setting \(attribute.type) as a port is "
+        "\(name): its setting \(title) as a port is "
           + "\(now.map { hex($0.payload) } ?? "none"), expected \(hex(attribute.payload))")
     }
   }

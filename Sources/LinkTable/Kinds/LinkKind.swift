@@ -22,12 +22,19 @@ public struct LinkKind: Sendable {
   var liesOnOwn = false
   /// Taken, and never told: what the user said of them.
   var untold: Set<UInt16> = []
+  /// The modes (attribute 1) in which a parameter is taken, where it is not each.
+  var modes: [UInt16: Set<UInt8>] = [:]
+  /// Those with the index of a port, taken once it is one.
+  var ports: Set<UInt16> = []
+  /// What the kernel tells only of links that have it: not to tell it is a value too.
+  var toldIfSet: Set<UInt16> = []
 
   init(
     _ name: String, _ parameters: String = "", readOnly: Set<UInt16> = [],
     flags: Set<UInt16> = [], link: UInt16? = nil, unlessZero: Set<UInt16> = [],
     members: Set<UInt16> = [], untold: Set<UInt16> = [], isPair: Bool = false,
-    choosesMTU: Bool = false, liesOnOwn: Bool = false
+    choosesMTU: Bool = false, liesOnOwn: Bool = false,
+    modes: [UInt16: Set<UInt8>] = [:], ports: Set<UInt16> = [], toldIfSet: Set<UInt16> = []
   ) {
     self.name = name
     self.parameters = parameters.split(separator: " ").map(String.init)
@@ -40,6 +47,15 @@ public struct LinkKind: Sendable {
     self.isPair = isPair
     self.choosesMTU = choosesMTU
     self.liesOnOwn = liesOnOwn
+    self.modes = modes
+    self.ports = ports
+    self.toldIfSet = toldIfSet
+  }
+
+  /// Whether a parameter has a meaning beside the others: in its mode.
+  func applies(_ type: UInt16, _ data: NetlinkAttributes) -> Bool {
+    guard let modes = modes[type], let mode = data[1]?.u8 else { return true }
+    return modes.contains(mode)
   }
 
   /// Those that can be created.
@@ -89,7 +105,7 @@ public struct LinkKind: Sendable {
     LinkKind("macvlan", macvlan, readOnly: [6, 8]),
     LinkKind("macvtap", macvlan, readOnly: [6, 8]),
     LinkKind("ipvlan", "mode flags"), LinkKind("ipvtap", "mode flags"),
-    LinkKind("vlan", "id flags egress-qos ingress-qos protocol"),
+    VLAN.link,
     LinkKind(
       "vxlan",
       """
@@ -99,30 +115,22 @@ public struct LinkKind: Sendable {
       reserved-bits mcroute
       """, flags: [28], link: 3,
       // Given at all, these claim bits of the header.
-      unlessZero: [21, 22]),
+      unlessZero: [21, 22], toldIfSet: [2, 4, 16, 17]),
     LinkKind(
       "tun",
-      "owner group type packet-information virtual-header persist multi-queue queues disabled-queues"
-    ),
+      "owner group type packet-information virtual-header persist multi-queue queues disabled-queues",
+      toldIfSet: [1, 2]),
     LinkKind("vrf", "table"),
     // By a family of its own: see Wireguard.
     LinkKind(
       Wireguard.kind, "- - private-key public-key - listen-port fwmark peers"),
-    LinkKind(
-      "bond",
-      """
-      mode active-port miimon updelay downdelay use-carrier arp-interval arp-ip-target arp-validate \
-      arp-all-targets primary primary-reselect fail-over-mac xmit-hash-policy resend-igmp \
-      num-peer-notif all-ports-active min-links lp-interval packets-per-port lacp-rate ad-select \
-      ad-info ad-actor-sys-prio ad-user-port-key ad-actor-system tlb-dynamic-lb peer-notif-delay \
-      lacp-active missed-max ns-ip6-target coupled-control broadcast-neighbour
-      """,
-      readOnly: [2, 11, 23],
-      unlessZero: [3, 4, 5, 7, 9, 10, 13, 14, 18, 20, 21, 22, 25, 26, 28, 30]),
+    Bond.link,
     LinkKind("sit", ipTunnel, link: 1), LinkKind("ipip", ipTunnel, link: 1),
     LinkKind("ip6tnl", ipTunnel, link: 1),
-    LinkKind("gre", gre, link: 1), LinkKind("gretap", gre, link: 1),
-    LinkKind("ip6gre", gre, link: 1), LinkKind("ip6gretap", gre, link: 1),
+    LinkKind("gre", gre, link: 1), LinkKind("ip6gre", gre, link: 1),
+    // IFLA_GRE_REMOTE: an Ethernet link that leads nowhere is refused, unless it is not said.
+    LinkKind("gretap", gre, link: 1, unlessZero: [7]),
+    LinkKind("ip6gretap", gre, link: 1, unlessZero: [7]),
     LinkKind("vti", vti, link: 1), LinkKind("vti6", vti, link: 1),
   ]
 

@@ -36,7 +36,9 @@ enum LinkMessage {
     var list = [NetlinkAttribute(LinkAttribute.name.rawValue, text: link.name)]
     // The address of a tunnel is that of its end.
     if link.type == ethernet, !Netkit.isBare(link), let address = link[.address] {
-      list.append(plain(address))
+      // A port of a bond has the bond's until it leaves it.
+      let own = link.portKind == Bond.kind ? link.portData[Bond.Port.permanentAddress] : nil
+      list.append(NetlinkAttribute(address.type, own?.payload ?? address.payload))
     }
     for type: LinkAttribute in [.mtu, .queueLength, .group, .sendQueues, .receiveQueues] {
       if let attribute = link[type] { list.append(plain(attribute)) }
@@ -63,7 +65,10 @@ enum LinkMessage {
       return []
     }
     var list: [NetlinkAttribute] = []
-    for attribute in link.kindData.list where !kind.readOnly.contains(attribute.type) {
+    for attribute in link.kindData.list
+    where !kind.readOnly.contains(attribute.type) && !kind.ports.contains(attribute.type)
+      && kind.applies(attribute.type, link.kindData)
+    {
       let isZero = attribute.payload.allSatisfy { $0 == 0 }
       if kind.unlessZero.contains(attribute.type) && isZero { continue }
       if kind.flags.contains(attribute.type) {
@@ -81,6 +86,7 @@ enum LinkMessage {
       list.append(attribute)
     }
     switch name {
+    case "vlan": list = list.map(VLAN.given)
     case "macvlan", "macvtap":
       // The list of a source mode is set by MACVLAN_MACADDR_SET.
       if link.kindData[5] != nil { list.append(NetlinkAttribute(3, UInt32(3))) }
@@ -178,9 +184,27 @@ enum LinkMessage {
     "bond": [1, 2, 3, 4, 6, 7, 8, 11, 12],
   ]
 
-  static func port(_ link: Link, _ index: Int32, _ numbers: LinkNumbers) -> NetlinkRecord? {
+  /// What names ports, once they are some.
+  static func namedPorts(
+    _ link: Link, _ index: Int32, _ numbers: LinkNumbers
+  ) -> NetlinkRecord? {
+    guard let name = link.kind, let kind = LinkKind.named[name] else { return nil }
+    let data = link.kindData.list.compactMap { attribute -> NetlinkAttribute? in
+      guard kind.ports.contains(attribute.type), kind.applies(attribute.type, link.kindData),
+        let port = attribute.i32, port != 0
+      else { return nil }
+      return NetlinkAttribute(attribute.type, numbers[port])
+    }
+    return data.isEmpty ? nil : message(index, [info(name, data)])
+  }
+
+  /// - Parameter master: whose port it is.
+  static func port(
+    _ link: Link, _ index: Int32, _ numbers: LinkNumbers, of master: Link? = nil
+  ) -> NetlinkRecord? {
     guard let kind = link.portKind, let readOnly = readOnlyOfPorts[kind] else { return nil }
     var data = link.portData.list.filter { !readOnly.contains($0.type) }
+    if kind == Bond.kind { data = Bond.settings(ofPort: data, in: master?.kindData) }
     if kind == "bridge" {
       // IFLA_BRPORT_BACKUP_PORT
       data = data.map { attribute in

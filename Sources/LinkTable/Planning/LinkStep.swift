@@ -36,6 +36,8 @@ public struct LinkStep: Hashable, Sendable, CustomStringConvertible {
     case write([Sysctl])
     /// `RTM_NEWNSID`: from here on the step's namespace calls that one by the number.
     case nameNamespace(NetworkSlot, id: Int32)
+    /// Until these links have a carrier, or for as long as the kernel takes to tell of one.
+    case awaitCarrier(Set<Int32>)
     /// Of these links (of all where `nil`), there shall be just these records.
     case settle(RecordKind, [NetlinkRecord], links: Set<Int32>?)
     /// What `nft`, `iptables-restore` or `ip6tables-restore` read.

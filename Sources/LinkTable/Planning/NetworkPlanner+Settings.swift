@@ -53,10 +53,28 @@ extension NetworkPlanner {
           let link = placeOfIndex[slot][record.number(at: 4)]
         else { continue }
         hasIPv6.insert(Place(slot: slot, link: link))
-        if address[0] == 0xFE, address[1] & 0xC0 == 0x80 {
-          hasLinkLocal.insert(Place(slot: slot, link: link))
-        }
+        let place = Place(slot: slot, link: link)
+        if self.link(place).interfaceAddress == address { hasLinkLocal.insert(place) }
       }
+    }
+  }
+
+  /// Links whose saved addresses are not those that the kernel would make now (their MAC was changed, their
+  /// address was taken away, it is drawn by lot) must not be told to make some before they are ready: they
+  /// would, the moment they are.
+  mutating func addCarrierWaits(_ present: [Place]) {
+    for slot in networks.indices {
+      let late = present.filter { place in
+        let link = link(place)
+        guard place.slot == slot, isMade(place), !hasLinkLocal.contains(place),
+          let mode = link.addressGeneration
+        else { return false }
+        return mode != .none && link.isRunning
+      }
+      if late.isEmpty { continue }
+      add(
+        slot, .awaitCarrier(Set(late.map { index($0) })),
+        "wait until \(late.count == 1 ? name(late[0]) : "\(late.count) links") can be used")
     }
   }
 

@@ -43,14 +43,24 @@ extension NetworkPlanner {
     for place in present { addCreation(place, &made) }
     for place in present { addConfiguration(place) }
     for place in present { addPort(place) }
+    for place in present where isMade(place) {
+      if let ports = LinkMessage.namedPorts(link(place), index(place), numbers[place.slot]) {
+        add(place.slot, .request(ports, flags: 0), "name the ports of \(name(place))")
+      }
+    }
     addVLANs()
     addLinkSettings(present)
-    for place in present where !isMade(place) || link(place).isUp || link(place).kind == "tun" {
+    // Bonds bring their ports up.
+    for place in present
+    where !isMade(place) || link(place).isUp || link(place).kind == "tun"
+      || link(place).portKind == Bond.kind
+    {
       add(
         place.slot, .request(LinkMessage.flags(link(place), index(place)), flags: 0),
         "set the flags of \(name(place))\(link(place).isUp ? ", up" : "")")
     }
     addRecords(present)
+    addCarrierWaits(present)
     for place in present { addAddressGeneration(place) }
     for (slot, network) in networks.enumerated() {
       let last = writes[slot].common.filter { Self.last.contains($0.path) }
@@ -192,7 +202,10 @@ extension NetworkPlanner {
       result.steps.append(
         LinkStep(.host, .createPair(message, peerIn: NetworkSlot(place.slot)), subject))
     } else {
-      add(place.slot, .createPair(pair(place, peer), peerIn: .host), subject)
+      // Asked for on the host: since 7.0 who makes a pair needs rights over both namespaces, which the
+      // container's own user has not.
+      result.steps.append(
+        LinkStep(.host, .create(pair(place, peer), in: NetworkSlot(place.slot)), subject))
     }
     var change = [NetlinkAttribute(LinkAttribute.name.rawValue, text: Array(end.name.utf8))]
     if let bridge = request.host.first(where: { $0.displayName == end.bridge }) {
@@ -254,7 +267,9 @@ extension NetworkPlanner {
     add(
       place.slot, .request(LinkMessage.master(index(place), index(masterPlace)), flags: 0),
       "make \(name(place)) a port of \(self.link(masterPlace).displayName)")
-    if let port = LinkMessage.port(link, index(place), numbers[place.slot]) {
+    if let port = LinkMessage.port(
+      link, index(place), numbers[place.slot], of: self.link(masterPlace))
+    {
       add(place.slot, .request(port, flags: 0), "configure the port \(name(place))")
     }
   }

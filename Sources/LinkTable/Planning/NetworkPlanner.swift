@@ -81,7 +81,7 @@ struct NetworkPlanner {
   var trustingSlots: Set<Int> = []
   /// Links with IPv6 addresses.
   var hasIPv6: Set<Place> = []
-  /// Links with an address of their own making.
+  /// Links with the address that they would make themselves now.
   var hasLinkLocal: Set<Place> = []
   /// Links that are made with another MTU than they get: a vxlan may have one that its lower link, made
   /// smaller later on, would not let it have.

@@ -142,9 +142,24 @@ public struct LinkExecutor: ~Copyable {
         return
       }
       throw failure
+    case .awaitCarrier(let links): try awaitCarrier(links, place)
     case .settle(let kind, let records, let links):
       try settle(kind, records, links, place)
     case .request, .create, .createPair, .move, .loadPacketFilter: break
+    }
+  }
+
+  /// The kernel tells of carriers once a second (`linkwatch`). Who has none after three has none.
+  private func awaitCarrier(
+    _ links: Set<Int32>, _ place: NetworkPlace
+  ) throws(SystemCallFailure) {
+    let step: useconds_t = 20_000
+    for _ in 0..<150 {
+      let waiting = try NetworkReader.links(place).contains {
+        links.contains($0.index) && !$0.isReady
+      }
+      if !waiting { return }
+      usleep(step)
     }
   }
 
