@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -30,6 +31,17 @@ static long result(long value)
 long mooring_renameat2(int from, const char *old_name, int to, const char *new_name, unsigned flags)
 {
 	return result(renameat2(from, old_name, to, new_name, flags));
+}
+
+long mooring_file_system(int fd, unsigned long *type, unsigned long *flags)
+{
+	struct statfs about;
+
+	if (fstatfs(fd, &about))
+		return -errno;
+	*type = (unsigned long)about.f_type;
+	*flags = (unsigned long)about.f_flags;
+	return 0;
 }
 
 static int held_proc = -1;

@@ -43,6 +43,12 @@ enum ImageFiles {
   /// Opens a regular file for reading; `nil` where there is none.
   static func open(_ name: String, in directory: CInt) throws(ImageError) -> OpenFile? {
     let descriptor: Descriptor
+    // A device or a fifo among the images is not opened.
+    if DirectoryTree.exists(Array(name.utf8), in: directory),
+      !DirectoryTree.isRegular(Array(name.utf8), in: directory)
+    {
+      throw ImageError(name, .notRegular)
+    }
     do throws(SystemCallFailure) {
       descriptor = try Descriptor.open(
         Array(name.utf8), below: directory, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK)

@@ -40,6 +40,24 @@ public struct Descriptor: ~Copyable, Sendable {
     -> Descriptor
   { try open(Array(path.utf8), flags: flags, mode: mode) }
 
+  /// Opens a name for reading where it is a regular file. Anything else that somebody may have put there
+  /// is not opened at all: a device or a fifo would notice, and might never answer.
+  ///
+  /// - Returns: `nil` where it is no regular file, or a symbolic link.
+  ///
+  /// The corresponding system calls are `openat(O_PATH | O_NOFOLLOW)`, `fstat`, and `openat` of what is
+  /// open in the `/proc` that is held.
+  public static func openRegular(
+    _ name: [UInt8], below directory: CInt, flags: CInt
+  ) throws(SystemCallFailure) -> Descriptor? {
+    let found = try open(name, below: directory, flags: openPath | O_NOFOLLOW)
+    var status = stat()
+    try checked(
+      fstat(found.number, &status) < 0 ? -Int(Glibc.errno) : 0, "fstat", quoted(name))
+    guard status.st_mode & S_IFMT == S_IFREG else { return nil }
+    return try HeldProc.reopen(found.number, flags: flags)
+  }
+
   /// A second descriptor for the same open file (`F_DUPFD_CLOEXEC`).
   public func duplicate() throws(SystemCallFailure) -> Descriptor {
     let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
@@ -73,6 +91,9 @@ public func quoted(_ path: [UInt8]) -> String { "\"\(KernelString(path))\"" }
 public enum HeldProc {
   /// Opens it; once. Called by whoever is going to enter a container.
   public static func hold() { _ = mooring_hold_proc() }
+
+  /// Its descriptor; not for closing.
+  static var number: CInt { mooring_hold_proc() }
 
   /// Opens what a descriptor refers to anew, with other flags.
   public static func reopen(

@@ -95,6 +95,21 @@ public enum MountCalls {
       "mount_setattr", "\(attributes)")
   }
 
+  /// The flags of a mount that protect whoever mounted it; read-only where its file system is so, too.
+  ///
+  /// The corresponding system call is `fstatfs`.
+  public static func protectingFlags(
+    _ mount: CInt
+  ) throws(SystemCallFailure) -> MountAttributes.Flags {
+    var (type, found): (UInt, UInt) = (0, 0)
+    try checked(mooring_file_system(mount, &type, &found), "fstatfs", "a mount")
+    // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC are those of MOUNT_ATTR_*; ST_NOSYMFOLLOW is not.
+    let bits = UInt32(truncatingIfNeeded: found)
+    var flags = MountAttributes.Flags(rawValue: bits & 0xF)
+    if bits & 0x2000 != 0 { flags.insert(.noSymbolicLinks) }
+    return flags
+  }
+
   /// The bits of `MOUNT_ATTR_*`.
   static func attributeBits(_ attributes: MountAttributes) -> UInt64 {
     var bits = UInt64(attributes.flags.rawValue)

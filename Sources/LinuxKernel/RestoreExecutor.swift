@@ -69,10 +69,13 @@ public struct StepFailure: Error, Sendable, CustomStringConvertible {
 /// | `joinGroup` | move_mount(MOVE_MOUNT_SET_GROUP) |
 /// | `pivotRoot` | fchdir, pivot_root, umount2(MNT_DETACH) |
 ///
+/// Before each write it looks at the place once more (`WritePlaces`), whatever the plan says.
+///
 /// The staging area is a tmpfs over the old root: no path of the host is needed or made, and it goes
 /// with the old tree.
 public struct RestoreExecutor: ~Copyable {
   private var slots: [CInt]
+  private var places: WritePlaces
   private let services: ExecutorServices
   private let staging: Descriptor
   /// The mount that was the root when the process began.
@@ -94,6 +97,7 @@ public struct RestoreExecutor: ~Copyable {
       NewFileSystem(type: "tmpfs", source: "mooring", parameters: ["mode=700"], flags: []))
     try MountCalls.attach(staging.number, at: topmost.number)
     slots = [CInt](repeating: -1, count: slotCount)
+    places = WritePlaces(slotCount: slotCount)
     self.services = services
     self.staging = staging
     self.oldRootID = oldRootID
@@ -105,8 +109,16 @@ public struct RestoreExecutor: ~Copyable {
   }
 
   /// Puts a mount that came from outside into its slot.
-  public mutating func provide(_ mount: consuming Descriptor, in slot: Slot) {
+  ///
+  /// - Parameter isRoot: whether it is the clone of `--root`, below which names may be made.
+  public mutating func provide(
+    _ mount: consuming Descriptor, in slot: Slot, isRoot: Bool
+  ) throws {
+    guard slots.indices.contains(slot.number) else {
+      throw SystemCallFailure("provide", on: "\(slot)", .invalidArgument)
+    }
     slots[slot.number] = mount.release()
+    if isRoot { places.note(.root, in: slot) }
   }
 
   public subscript(slot: Slot) -> CInt { slots[slot.number] }
@@ -127,18 +139,25 @@ public struct RestoreExecutor: ~Copyable {
     case .takeFromOutside: break  // The engine has provided it.
     case .createFileSystem(let new, let attributes, _, let into):
       slots[into.number] = try create(new, attributes).release()
+      places.noteNew(new.type, in: into)
     case .cloneNamespaceFile(let kind, _, let into):
       let file = try Descriptor.open("/proc/thread-self/ns/\(kind.rawValue)", flags: openPath)
       slots[into.number] = try MountCalls.cloneTree([], below: file.number).release()
     case .stage(let slot): try stage(self[slot])
-    case .unpack(let device, let slot): try services.unpack(device, self[slot])
+    case .unpack(let device, let slot):
+      try places.check(slot, self[slot], isOneOf: [.memory])
+      try services.unpack(device, self[slot])
     case .setSuperblockFlags(let slot, let flags):
+      try places.check(slot, self[slot], isOneOf: [.memory])
       try MountCalls.setSuperblockFlags(self[slot], flags)
     case .makePlaceholder(let origin, let name, let isFile, let content):
+      try places.check(origin, self[origin], isOneOf: [.memory, .root])
       try Placeholder(name.bytes, in: self[origin]).make(isFile: isFile, content, services)
     case .removePlaceholder(let origin, let name, let path):
+      try places.check(origin, self[origin], isOneOf: [.memory, .root])
       try Placeholder(name.bytes, in: self[origin]).remove(as: path.bytes, services)
     case .makeControlGroup(let origin, let path):
+      try places.check(origin, self[origin], isOneOf: [.controlGroup])
       try make(path.bytes, in: self[origin], isFile: false, tell: true)
     case .clone(let origin, let path, _, let into):
       slots[into.number] = try MountCalls.cloneTree(path.bytes, below: self[origin]).release()
@@ -158,6 +177,7 @@ public struct RestoreExecutor: ~Copyable {
       if lastParent?.slot == slot { forgetParent() }
       _ = close(slots[slot.number])
       slots[slot.number] = -1
+      places.forget(slot)
     case .pivotRoot(let slot): try pivot(self[slot])
     }
   }
@@ -208,10 +228,12 @@ public struct RestoreExecutor: ~Copyable {
         let place = try MountCalls.openBeneath(path, self[at], flags: openPath | O_NOFOLLOW)
         try MountCalls.attach(self[slot], at: place.number)
       case .noSuchFileOrDirectory where failure.call == "openat2":
-        guard case .make(let origin, let full, let onDisk) = missing else { throw failure }
-        try make(full.bytes, in: self[origin], isFile: !isDirectory(self[slot]), tell: onDisk)
-        let place = try MountCalls.openBeneath(path, self[at])
-        try MountCalls.attach(self[slot], at: place.number)
+        guard case .make(let origin, let full, _) = missing else { throw failure }
+        let place = try places.check(origin, self[origin], isOneOf: [.memory, .root])
+        try make(
+          full.bytes, in: self[origin], isFile: !isDirectory(self[slot]), tell: place != .memory)
+        let made = try MountCalls.openBeneath(path, self[at])
+        try MountCalls.attach(self[slot], at: made.number)
       case .notDirectory where failure.call == "move_mount":
         let isFile = try !isDirectory(self[slot])
         throw SystemCallFailure(

@@ -52,9 +52,14 @@ enum PacketFilters {
     return findings
   }
 
-  /// What is missing for loading these rules here.
+  /// What is missing for loading these rules here, and what in them is not loaded.
   static func findings(_ networks: [SavedNetwork]) -> [Finding] {
-    Set(networks.flatMap { $0.table.packetFilters.keys }).sorted { $0.rawValue < $1.rawValue }
+    let faults = networks.enumerated().flatMap { number, network in
+      PacketFilterInspection.findings(
+        network.table, of: number == 0 ? "the network" : "nested network \(number)")
+    }
+    return faults
+      + Set(networks.flatMap { $0.table.packetFilters.keys }).sorted { $0.rawValue < $1.rawValue }
       .filter { installed($0, saving: false) == nil }
       .map { missing($0, tools($0, saving: false).last![0]) }
   }

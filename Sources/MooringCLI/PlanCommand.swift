@@ -18,6 +18,12 @@ struct RestoreSourceOptions: ParsableArguments {
       valueName: "dir"))
   var root: String?
 
+  @Flag(
+    help: ArgumentHelp(
+      "What comes from a place on the host that is read-only, nosuid, nodev, noexec or nosymfollow gets "
+        + "the flags that were saved, also where those are looser."))
+  var allowLooserFlags = false
+
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var leaveOut: LeaveOutOption
@@ -47,6 +53,7 @@ struct RestoreSourceOptions: ParsableArguments {
   func options() throws -> RestoreOptions {
     var options = RestoreOptions(images: imagesDir, root: root, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: false)
+    options.mounts.allowsLooserFlags = allowLooserFlags
     options.links = try linkOptions()
     options.networkFiles = try networkFiles(options.links)
     options.files = try files.options(mappings.external)

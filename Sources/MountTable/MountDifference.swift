@@ -51,6 +51,8 @@ public struct ComparisonRules: Sendable {
   ///
   /// The namespace root is always treated like that.
   public var isExternal: @Sendable (Mount) -> Bool
+  /// Flags that an external mount as it was found, or a bind of one, may have beyond what is expected.
+  public var permittedFlags: @Sendable (Mount) -> MountAttributes.Flags = { _ in [] }
 
   public init(isExternal: @escaping @Sendable (Mount) -> Bool = { _ in false }) {
     self.isExternal = isExternal

@@ -10,7 +10,8 @@
 /// | master | the matching group; one outside of the table equals any other outside, and for the root and its binds none |
 ///
 /// Not compared: IDs, device numbers, `propagateFrom`; of external mounts, the namespace root and its
-/// binds: type, source, superblock flags and options; roots of cgroup mounts, but relative to each other.
+/// binds: type, source, superblock flags and options, and flags that their place gives them
+/// (`ComparisonRules.permittedFlags`); roots of cgroup mounts, but relative to each other.
 public struct MountTreeComparison: Sendable {
   public let expected: MountTable
   public let found: MountTable
@@ -44,6 +45,7 @@ struct MountComparer {
   let found: MountTable
   let pairing: MountPairing
   private let isExternal: [Bool]
+  private let permittedFlags: @Sendable (Mount) -> MountAttributes.Flags
   /// The mounts that others of their superblock are relative to, by device and root.
   private var references: [DeviceNumber: [MountPath: Pair]] = [:]
   private var devices = Renumbering<DeviceNumber>()
@@ -57,6 +59,7 @@ struct MountComparer {
     self.expected = expected
     self.found = found
     self.pairing = pairing
+    permittedFlags = rules.permittedFlags
     isExternal = expected.mounts.indices.map {
       $0 == expected.rootIndex || rules.isExternal(expected.mounts[$0])
     }
@@ -95,7 +98,10 @@ struct MountComparer {
     if ours[index].isRootDeleted != theirs[other].isRootDeleted {
       check(.deletedRoot, "\(ours[index].isRootDeleted)", "\(theirs[other].isRootDeleted)")
     }
-    if ours[index].attributes != theirs[other].attributes {
+    let mayBeStricter = isExternal[index] || reference.map { isExternal[$0.expected] } ?? false
+    if ours[index].attributes != theirs[other].attributes,
+      !mayBeStricter || !agree(ours[index].attributes, theirs[other])
+    {
       check(.attributes, "\(ours[index].attributes)", "\(theirs[other].attributes)")
     }
     if let kind = ours[index].isFile, let otherKind = theirs[other].isFile, kind != otherKind {
@@ -122,6 +128,13 @@ struct MountComparer {
     guard !check.list.isEmpty else { return }
     list += check.list
     places += Array(repeating: index, count: check.list.count)
+  }
+
+  /// Whether what is found has no flags but the expected and those that its place outside gives.
+  private func agree(_ expected: MountAttributes, _ found: Mount) -> Bool {
+    var permitted = expected
+    permitted.flags.formUnion(found.attributes.flags.intersection(permittedFlags(found)))
+    return permitted == found.attributes
   }
 
   private struct Changes {

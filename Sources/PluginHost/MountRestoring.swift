@@ -125,8 +125,10 @@ extension PluginHost {
     _ plugin: LoadedPlugin, _ isFile: Bool, _ name: String
   ) throws -> PluginMessage? {
     guard let mount = try place?.clone(name) else { return nil }
+    let flags = try MountCalls.protectingFlags(mount.number).rawValue
     return PluginMessage(
-      .answer, texts: [plugin.name, isFile ? "file" : "directory"], descriptors: [mount.release()])
+      .answer, texts: [plugin.name, isFile ? "file" : "directory", String(flags)],
+      descriptors: [mount.release()])
   }
 
   private func content(_ name: String) throws -> PlaceContent {

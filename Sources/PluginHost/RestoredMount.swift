@@ -9,6 +9,8 @@ public struct RestoredMount: ~Copyable {
   public let mount: Descriptor
   /// Whether it shows a file rather than a directory: what was mounted, not what was said.
   public let isFile: Bool
+  /// The flags that the plugin mounted it with.
+  public let flags: MountAttributes.Flags
   /// The name of the plugin.
   public let plugin: String
 
@@ -44,7 +46,8 @@ extension PluginChain {
       "\(path) (mount \(id))")
     return RestoredMount(
       mount: try descriptor(of: answer, "\(path) (mount \(id))"),
-      isFile: answer.text(1) == "file", plugin: answer.text(0))
+      isFile: answer.text(1) == "file",
+      flags: MountAttributes.Flags(rawValue: UInt32(answer.text(2)) ?? 0), plugin: answer.text(0))
   }
 
   private func restore(
@@ -72,6 +75,7 @@ extension PluginChain {
         reason: "it gave \(isFile ? "a file" : "a directory"), where "
           + "\(expectsFile ? "a file" : "a directory") was dumped")
     }
-    return RestoredMount(mount: mount, isFile: isFile, plugin: plugin.name)
+    let flags = try MountCalls.protectingFlags(mount.number)
+    return RestoredMount(mount: mount, isFile: isFile, flags: flags, plugin: plugin.name)
   }
 }

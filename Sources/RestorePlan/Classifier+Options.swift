@@ -126,6 +126,25 @@ extension Classifier {
       ])
   }
 
+  /// A restore makes its mounts and files as root of the new user namespace: without an ID 0 there is no
+  /// owner that the kernel would let it make them with (EOVERFLOW).
+  func checkUserNamespace(_ findings: inout [Finding]) {
+    guard namespaces.own[.user] != nil else { return }
+    guard let mapping = namespaces.mapping else {
+      findings.append(
+        Finding(
+          "nothing says how the user namespace of the container maps IDs", cures: ["dump again"]))
+      return
+    }
+    for (what, ranges) in [("user", mapping.users), ("group", mapping.groups)]
+    where !ranges.contains(where: { $0.inside == 0 && $0.count > 0 }) {
+      findings.append(
+        Finding(
+          "the user namespace of the container maps no \(what) ID 0, as which a restore would have to "
+            + "make its mounts", cures: ["run the container with a mapping that has an ID 0"]))
+    }
+  }
+
   /// Says that the content of a root in memory is not saved.
   func noteRoot(_ table: MountTable, _ findings: inout [Finding]) {
     guard case .memory = FileSystemKind(table.root.fileSystem) else { return }
@@ -192,7 +211,8 @@ extension Classifier {
             cures: ["leave it out: --skip-mnt \(mount.mountPoint)", "map it: \(mapping(mount))"]))
       }
       guard result.kinds[origin] == .newSuperblock else { continue }
-      if case .memory = FileSystemKind(mount.fileSystem) { continue }
+      // Of what is made, whatever the images call this mount of it.
+      if case .memory = FileSystemKind(table.mounts[origin].fileSystem) { continue }
       result.findings.append(
         Finding(
           "it shows what has been unlinked in a \(mount.fileSystem), where nobody can make it again",

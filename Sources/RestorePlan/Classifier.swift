@@ -45,6 +45,7 @@ public struct Classifier {
       table: table, kinds: kinds.map { $0 ?? .unsupported }, findings: findings)
     checkPropagation(&result)
     checkOwners(&result)
+    checkUserNamespace(&result.findings)
     if host != nil { noteRoot(table, &result.findings) }
     return result
   }

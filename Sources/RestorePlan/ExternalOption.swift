@@ -190,6 +190,9 @@ public struct MountOptions: Sendable {
   public var skipped: [MountPath] = []
   /// File systems that may be mounted anew though the engine does not know them; `all` names each.
   public var enabledFileSystems: Set<KernelString> = []
+  /// What comes from a place outside that is read-only, nosuid, nodev, noexec or nosymfollow may be less
+  /// strict than that.
+  public var allowsLooserFlags = false
 
   public init() {}
 

@@ -4,6 +4,9 @@ extension RestorePlanner {
   /// Everything that can be known to fail before anything is changed.
   mutating func checkRequest() {
     checkContents()
+    checkArchives()
+    checkSuperblocks()
+    checkParameters()
     checkRoot()
     checkSources()
     checkGroups()

@@ -6,7 +6,7 @@ extension RestorePlanner {
     let anchor = anchorIndex(of: index)
     let origin = ensureAnchor(anchor)
     if anchors[anchor].isDirect {
-      let isOurs = kinds[anchor] == .newSuperblock && !hasContent(table.mounts[anchor])
+      let isOurs = kinds[anchor] == .newSuperblock && !hasContent(anchor)
       if !isOurs { setAttributes(of: index, origin, always: isTakenFromOutside(anchor)) }
       return origin
     }
@@ -44,8 +44,6 @@ extension RestorePlanner {
     }
   }
 
-  private func hasContent(_ mount: Mount) -> Bool { request.archivedDevices.contains(mount.device) }
-
   /// Makes or takes what the anchor stands for, once.
   mutating func ensureAnchor(_ index: Int) -> Slot {
     if let slot = anchors[index].slot { return slot }
@@ -64,7 +62,7 @@ extension RestorePlanner {
       steps.append(.cloneNamespaceFile(kind, mount: mount.id, into: slot))
       if !isDirect { steps.append(.stage(slot)) }
     } else {
-      let content = hasContent(mount)
+      let content = hasContent(index)
       var new = newFileSystem(mount, kinds[index])
       checkLayers(new, mount)
       let flags = new.flags
@@ -130,7 +128,7 @@ extension RestorePlanner {
     return parameter.bytes.contains(0x3D) || words.contains(parameter)
   }
 
-  private func splitOptions(_ options: KernelString) -> [KernelString] {
+  func splitOptions(_ options: KernelString) -> [KernelString] {
     options.bytes.split(separator: 0x2C).map { KernelString(Array($0)) }
   }
 

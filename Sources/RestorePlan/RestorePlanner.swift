@@ -78,7 +78,8 @@ public struct RestoreRequest: Sendable {
 /// root to contain the target's). It goes when the last of them has joined.
 struct RestorePlanner {
   let request: RestoreRequest
-  let table: MountTable
+  /// What the restore makes: the images' mounts, with the flags that their places outside add.
+  private(set) var table: MountTable
   let kinds: [MountKind]
   private let unlinkedRoots: [(index: Int, anchor: Int)]
   /// Where the mount stands, by index, that stands for the superblock of each.
@@ -167,6 +168,7 @@ struct RestorePlanner {
   }
 
   mutating func plan() -> RestorePlan {
+    keepFlagsOfPlaces()
     countUses()
     checkRequest()
     if !findings.contains(where: { $0.severity == .problem }) {
@@ -189,6 +191,11 @@ struct RestorePlanner {
     return RestorePlan(
       steps: steps, slotCount: slotCount, expected: table, kinds: kinds,
       findings: findings)
+  }
+
+  /// Mounts at these indices, and those of the plan's expectation, get flags.
+  mutating func addFlags(_ flags: MountAttributes.Flags, to indices: [Int]) {
+    table.annotate(indices) { $0.attributes.flags.formUnion(flags) }
   }
 
   // MARK: Slots
@@ -344,11 +351,7 @@ struct RestorePlanner {
     let index = anchorIndex(of: parent)
     guard !table.mounts[parent].isRootDeleted, !path.isEmpty else { return .fail }
     let isRoot = index == table.rootIndex && request.root != nil
-    if !isRoot {
-      guard kinds[index] == .newSuperblock || index == table.rootIndex,
-        case .memory = FileSystemKind(table.mounts[parent].fileSystem)
-      else { return .fail }
-    }
+    guard isRoot || isOwnMemory(index) else { return .fail }
     if anchors[index].isDirect {
       return .make(origin: slot, path: KernelString(path), onDisk: isRoot)
     }

@@ -213,3 +213,31 @@ struct ExternalOptionTests {
 extension MountID: ExpressibleByIntegerLiteral {
   public init(integerLiteral value: UInt32) { self.init(value) }
 }
+
+@Suite("User namespaces")
+struct UserNamespaceTests {
+  typealias Range = IDMapping.Range
+
+  @Test(arguments: [
+    ([Range(inside: 0, outside: 1000, count: 10)], 0),
+    ([Range(inside: 5, outside: 9, count: 1), Range(inside: 0, outside: 1000, count: 1)], 0),
+    ([Range(inside: 1, outside: 1000, count: 10)], 1),
+    ([Range(inside: 0, outside: 1000, count: 0)], 1),
+    ([], 1),
+  ])
+  func withoutAnID0TheyAreRefused(ranges: [Range], problems: Int) throws {
+    let zero = [Range(inside: 0, outside: 1000, count: 1)]
+    for mapping in [
+      IDMapping(users: ranges, groups: zero), IDMapping(users: zero, groups: ranges),
+    ] {
+      var namespaces = ContainerNamespaces(own: [.user: 1])
+      namespaces.mapping = mapping
+      let mounts = try table("1 0 8:1 /r / type=ext4")
+      let found = try Classifier(options: MountOptions(), namespaces: namespaces).classify(mounts)
+      #expect(found.problems.count == problems)
+      namespaces.own = [:]
+      #expect(
+        try Classifier(options: .init(), namespaces: namespaces).classify(mounts).problems.isEmpty)
+    }
+  }
+}

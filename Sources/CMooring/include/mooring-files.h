@@ -35,6 +35,9 @@ uint64_t mooring_device(unsigned major, unsigned minor);
 unsigned mooring_device_major(uint64_t device);
 unsigned mooring_device_minor(uint64_t device);
 
+/* The type of the file system and the flags of the mount that a descriptor is on (fstatfs). */
+long mooring_file_system(int fd, unsigned long *type, unsigned long *flags);
+
 /* 1 where the descriptor is the root of a mount, 0 where not. */
 long mooring_is_mount_root(int fd);
 

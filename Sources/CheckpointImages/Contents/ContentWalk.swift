@@ -129,10 +129,18 @@ extension ContentWalk.Visit {
   }
 
   /// A descriptor to read a regular file's data from.
+  ///
+  /// - Throws: `ContentError`, with `.changed` where something else has the name by now; it is not opened.
   func openData() throws(ContentError) -> Descriptor {
-    try attempt(path) { () throws(SystemCallFailure) in
-      if let name { return try FileCalls.openForReading(name, in: descriptor) }
-      return try HeldProc.reopen(descriptor, flags: O_RDONLY)
+    guard let name else {
+      return try attempt(path) { () throws(SystemCallFailure) in
+        try HeldProc.reopen(descriptor, flags: O_RDONLY | O_NONBLOCK)
+      }
     }
+    let opened = try attempt(path) { () throws(SystemCallFailure) in
+      try FileCalls.openForReading(name, in: descriptor)
+    }
+    guard let opened else { throw ContentError(path, .changed) }
+    return opened
   }
 }

@@ -107,17 +107,19 @@ enum FileCalls {
     }
   }
 
-  /// Opens a name for reading, without touching its access time where that is permitted.
+  /// Opens a regular file for reading, without touching its access time where that is permitted.
+  ///
+  /// - Returns: `nil` where the name is something else by now.
   static func openForReading(
-    _ name: [UInt8], in directory: CInt, flags: CInt = 0
-  ) throws(SystemCallFailure) -> Descriptor {
-    let flags = flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+    _ name: [UInt8], in directory: CInt
+  ) throws(SystemCallFailure) -> Descriptor? {
+    let flags = O_RDONLY | O_NONBLOCK
     do throws(SystemCallFailure) {
-      return try Descriptor.open(
+      return try Descriptor.openRegular(
         name, below: directory, flags: flags | CInt(MOORING_O_NOATIME))
     } catch {
       guard error.errno == .notPermitted else { throw error }
-      return try Descriptor.open(name, below: directory, flags: flags)
+      return try Descriptor.openRegular(name, below: directory, flags: flags)
     }
   }
 

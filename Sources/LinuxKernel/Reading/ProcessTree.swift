@@ -27,14 +27,23 @@ private func children(of pid: Int32) -> [Int32] {
   return found
 }
 
+/// Whether a link of `/proc/PID/fd` leads to a network namespace.
+private func isNetwork(_ folder: CInt, _ link: String) -> Bool {
+  var target = [UInt8](repeating: 0, count: 64)
+  return readlinkat(folder, link, &target, target.count) > 0
+    && target.starts(with: "net:[".utf8)
+}
+
 extension ProcessFolder {
   /// The network namespaces that the process has open, by descriptor; the caller closes them.
   func openNetworks() throws(ReadFailure) -> [CInt] {
     var found: [CInt] = []
     for number in try numbers(in: "fd") {
-      var target = [UInt8](repeating: 0, count: 64)
-      guard readlinkat(self.number, "fd/\(number)", &target, target.count) > 0,
-        target.starts(with: "net:[".utf8), let opened = try? open("fd/\(number)")
+      // The process may put something else under the number at any time: what is opened is looked at.
+      guard isNetwork(self.number, "fd/\(number)"),
+        let there = try? open("fd/\(number)", flags: pathOnly),
+        isNetwork(HeldProc.number, "thread-self/fd/\(there.number)"),
+        let opened = try? HeldProc.reopen(there.number, flags: O_RDONLY)
       else { continue }
       found.append(opened.release())
     }

@@ -16,6 +16,8 @@ enum NetworkFacts {
       if options.key(ofNetwork: place.inode) == nil {
         facts = try table(place, among: places, withKeys: withKeys)
         facts.table = facts.table.leavingOut(options.leftOut)
+        // What the restore would refuse.
+        facts.findings += PacketFilterInspection.findings(facts.table, of: place.name)
       }
       findings += facts.findings
       return LinkClassifier.Namespace(inode: place.inode, table: facts.table)

@@ -59,12 +59,16 @@ public struct Verification: Sendable, CustomStringConvertible {
   }
 
   /// Reads the mounts and namespaces of `pid` and compares; not the contents.
+  ///
+  /// - Parameter places: whose flags what came from outside may have beyond what is expected.
   static func compare(
     _ expected: MountTable, _ kinds: [MountKind], _ namespaces: ContainerNamespaces,
-    with pid: Int32
+    with pid: Int32, permitting places: PlaceFlags? = nil
   ) throws(ReadFailure) -> Verification {
-    Verification(
-      tree: try compare(expected, ComparisonRules(kinds: kinds, of: expected), with: pid),
+    var rules = ComparisonRules(kinds: kinds, of: expected)
+    if let places { rules.permittedFlags = { places.flags(explaining: $0) } }
+    return Verification(
+      tree: try compare(expected, rules, with: pid),
       namespaces: differences(namespaces, try readNamespaces(of: pid)))
   }
 
@@ -152,7 +156,9 @@ public struct VerifyOperation {
           table: saved.mounts, namespaces: saved.namespaces,
           archivedDevices: saved.archivedDevices, options: options.mounts
         ).plan()
-        result = try Verification.compare(plan.expected, plan.kinds, saved.namespaces, with: pid)
+        result = try Verification.compare(
+          plan.expected, plan.kinds, saved.namespaces, with: pid,
+          permitting: PlaceFlags(host: try readOwnMountTable()))
         if let tree = result.tree {
           result.files = try compareContents(images, plan, saved, tree, pid)
         }

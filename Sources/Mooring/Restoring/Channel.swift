@@ -14,7 +14,7 @@ struct Message {
       built, held,
       failed
     // engine → worker
-    case go, provide, build, answer, refusal, file, hold
+    case go, provide, provideRoot, build, answer, refusal, file, hold
     // engine → keeper of the journal
     case keep, undo
   }

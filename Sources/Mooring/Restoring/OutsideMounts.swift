@@ -1,6 +1,7 @@
 import CMooring
 import Glibc
 import LinuxKernel
+import Logging
 import MountTable
 import PluginHost
 import RestorePlan
@@ -12,10 +13,17 @@ struct OutsideMounts {
   private let plugins: PluginChain?
   private let expected: MountTable
   private let sourceOfMount: [MountID: OutsideSource]
+  /// The mounts for which the plan was made; `nil` where their flags do not matter.
+  private let host: MountTable?
+  private let log: Logger
 
-  init(plan: RestorePlan, root: MountPath?, plugins: PluginChain?) {
+  init(
+    plan: RestorePlan, root: MountPath?, plugins: PluginChain?, host: MountTable?, log: Logger
+  ) {
     self.root = root
     self.plugins = plugins
+    self.host = host
+    self.log = log
     expected = plan.expected
     var sources: [MountID: OutsideSource] = [:]
     for case .joinGroupOutside(let source, let id, _) in plan.steps { sources[id] = source }
@@ -37,6 +45,7 @@ struct OutsideMounts {
         id, path: facts.mountPoint, expectsFile: expectsFile)
       // A bind that the plugin made of a shared mount is a slave of the host's group: kept where
       // the container's mount was one.
+      noteFlags(answer.flags, answer.plugin, facts)
       let mount = answer.takeMount()
       if facts.master == nil { try MountCalls.setPropagation(mount.number, .private) }
       return mount
@@ -63,8 +72,9 @@ struct OutsideMounts {
     }
     do {
       let place = try Descriptor.open(path.bytes, flags: openPath | O_NOFOLLOW)
+      try checkFlags(place, path, id)
       return try MountCalls.cloneTree([], below: place.number)
-    } catch let failure {
+    } catch let failure as SystemCallFailure {
       let mountPoint = expected[id]?.mountPoint.description ?? "?"
       throw EngineFailure(
         .failed,
@@ -76,6 +86,33 @@ struct OutsideMounts {
 }
 
 extension OutsideMounts {
+  /// The plan has taken the flags of the place into account; whether it is still that one, or has got others
+  /// meanwhile, the descriptor says.
+  private func checkFlags(_ place: borrowing Descriptor, _ path: MountPath, _ id: MountID) throws {
+    guard let host, let planned = expected[id]?.attributes.flags else { return }
+    let number = try checked(mooring_mount_id(place.number), "statx", quoted(path.bytes))
+    // Asked of the file system, where the mount is not in the table; a server might not answer.
+    let flags =
+      try host[MountID(UInt32(clamping: number))]?.attributes.flags
+      ?? MountCalls.protectingFlags(place.number)
+    let lacking = flags.intersection(.protecting).subtracting(planned)
+    if lacking.isEmpty { return }
+    throw EngineFailure(
+      .failed,
+      "restore: take \(path): it is \(lacking.protectingWords) now, and was not when the restore was "
+        + "planned; try again")
+  }
+
+  /// What a plugin mounts is the plugin's affair: the mount gets the flags that were saved, as CRIU does it.
+  private func noteFlags(_ flags: MountAttributes.Flags, _ plugin: String, _ facts: Mount) {
+    let lost = flags.subtracting(facts.attributes.flags)
+    if lost.isEmpty { return }
+    let words = lost.protectingWords
+    log.notice(
+      "\(facts.mountPoint) (mount \(facts.id)): plugin \(plugin) mounted it \(words), and it gets the flags that were saved"
+    )
+  }
+
   private func hint(_ errno: Errno) -> String {
     switch errno {
     case .noSuchFileOrDirectory:

@@ -72,6 +72,8 @@ public struct RestoreOperation {
     var saved: SavedContainer
     var plan: RestorePlan
     var root: MountPath?
+    /// The engine's own mounts.
+    var host: MountTable
     var networks: NetworkRestore
     var linkPlan: LinkPlan
     var filePlan: FilePlan
@@ -95,9 +97,10 @@ public struct RestoreOperation {
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     try MountPointKinds.complete(&saved.mounts, images, saved.archivedDevices, root: root)
+    let host = try readOwnMountTable()
     var request = RestoreRequest(
       table: saved.mounts, namespaces: saved.namespaces, archivedDevices: saved.archivedDevices,
-      options: outside.options, root: root, host: try readOwnMountTable(),
+      options: outside.options, root: root, host: host,
       descriptorLimit: Int(clamping: DescriptorLimit().most))
     request.outside = outside.found
     request.archivedRoots = saved.archivedRoots
@@ -113,7 +116,7 @@ public struct RestoreOperation {
       log: log)
     let linkPlan = try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty)
     return Prepared(
-      saved: saved, plan: request.plan(), root: root, networks: networks,
+      saved: saved, plan: request.plan(), root: root, host: host, networks: networks,
       linkPlan: linkPlan,
       filePlan: OpenFiles.plan(
         saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
@@ -287,10 +290,12 @@ public struct RestoreOperation {
     _ prepared: Prepared, _ images: borrowing ImageDirectory, _ chain: PluginChain?,
     _ worker: inout WorkerProcess, _ journal: inout UndoJournal
   ) throws {
-    let outside = OutsideMounts(plan: prepared.plan, root: prepared.root, plugins: chain)
+    let outside = OutsideMounts(
+      plan: prepared.plan, root: prepared.root, plugins: chain,
+      host: options.mounts.allowsLooserFlags ? nil : prepared.host, log: log)
     for step in prepared.plan.steps {
       guard case .takeFromOutside(let source, let id, let slot) = step else { break }
-      try worker.provide(try outside.take(source, id), in: slot)
+      try worker.provide(try outside.take(source, id), in: slot, isRoot: source == .root)
     }
     try worker.build { message in
       switch message.kind {

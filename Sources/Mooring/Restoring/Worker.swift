@@ -139,16 +139,10 @@ struct Worker {
     if message.kind != .go { throw EngineFailure(.failed, message.text) }
   }
 
-  /// Inside a user namespace, root is who its mapping says; without an ID 0 the process stays what
-  /// it is, with all capabilities.
+  /// Inside a user namespace, root is who its mapping says; one without an ID 0 is refused by the plan.
   private func becomeRoot() throws {
-    guard let mapping = namespaces.mapping else { return }
-    if mapping.groups.contains(where: { $0.inside == 0 }) {
-      try checked(mooring_become_group(0), "setresgid", "0")
-    }
-    if mapping.users.contains(where: { $0.inside == 0 }) {
-      try checked(mooring_become_user(0), "setresuid", "0")
-    }
+    try checked(mooring_become_group(0), "setresgid", "0")
+    try checked(mooring_become_user(0), "setresuid", "0")
   }
 
   private func prepareNamespaces() throws {
@@ -165,9 +159,12 @@ struct Worker {
     while true {
       guard let message = try channel.receive() else { mooring_exit(1) }
       if message.kind == .build { break }
-      guard message.kind == .provide, let slot = message.number, message.descriptors.count == 1
+      guard message.kind == .provide || message.kind == .provideRoot, let slot = message.number,
+        message.descriptors.count == 1
       else { throw EngineFailure(.failed, message.text) }
-      executor.provide(Descriptor(owning: message.descriptors[0]), in: Slot(slot))
+      try executor.provide(
+        Descriptor(owning: message.descriptors[0]), in: Slot(slot),
+        isRoot: message.kind == .provideRoot)
     }
     for step in plan.steps { try executor.perform(step) }
   }

@@ -54,9 +54,12 @@ struct WorkerProcess: ~Copyable {
     }
   }
 
-  func provide(_ mount: borrowing Descriptor, in slot: Slot) throws {
+  /// - Parameter isRoot: whether it is the clone of `--root`.
+  func provide(_ mount: borrowing Descriptor, in slot: Slot, isRoot: Bool) throws {
     try channel.send(
-      Message(.provide, Array(slot.description.dropFirst().utf8), descriptors: [mount.number]))
+      Message(
+        isRoot ? .provideRoot : .provide, Array(slot.description.dropFirst().utf8),
+        descriptors: [mount.number]))
   }
 
   /// Lets the worker build, and answers what it asks meanwhile.
