@@ -582,7 +582,7 @@ if command -v iptables-legacy >/dev/null && ip netns exec one iptables-legacy -A
   # Loading fails after iptables' rules are in place: nobody's are left.
   fresh_network two
   rules=$(ls images/nftables-*.img)
-  echo 'no rule' >>"$rules"
+  echo 'table inet other { chain c { no rule } }' >>"$rules"
   expect_status 1 mooring restore -D images --only links --netns two
   expect_error_has nft
   ip netns exec two iptables-legacy -C INPUT -s 192.0.2.1 -j DROP 2>/dev/null && fail "a rule is left"

@@ -37,6 +37,23 @@ struct NetworkRestore {
   /// The file of the container's own namespace, where that comes from outside.
   var ownFile: String? { networks.first?.externalKey.flatMap { files[$0] } }
 
+  /// Links are made in network namespaces that the restore makes. A container without one has those of
+  /// the host, which are nobody's to restore.
+  static func findings(
+    _ networks: [SavedNetwork], _ namespaces: ContainerNamespaces
+  ) -> [Finding] {
+    if networks.isEmpty || namespaces.own[.network] != nil { return [] }
+    return [
+      Finding(
+        "the images hold links, and say that the container has no network namespace of its own: they "
+          + "would be restored into that of the host",
+        cures: [
+          "leave them out: --only mounts",
+          "restore them alone, into a namespace that is there: --only links --netns NAME",
+        ])
+    ]
+  }
+
   /// What can be known before anything is made.
   mutating func firstPlan(awaitsScript: Bool) throws -> LinkPlan {
     if networks.isEmpty { return LinkPlan() }
@@ -85,6 +102,15 @@ struct NetworkRestore {
   /// - Throws: `EngineFailure`, `LinkStepFailure`.
   func run(_ places: [NetworkPlace]) throws {
     if networks.isEmpty { return }
+    // Whatever the plan says: not into the namespace of the engine, but where the user named that one.
+    var own = stat()
+    let looked = stat("/proc/thread-self/ns/net", &own)
+    try checked(looked < 0 ? -Int(errno) : 0, "stat", "the network namespace of the engine")
+    for (network, place) in zip(networks, places)
+    where network.externalKey == nil && place.inode == UInt64(own.st_ino) {
+      throw EngineFailure(
+        .failed, "restore: \(place.name) has the network namespace of the host; nothing was restored there")
+    }
     var request = LinkRestoreRequest(
       networks: networks, existing: try places.map { try NetworkReader.links($0) },
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))

@@ -120,7 +120,9 @@ public struct RestoreOperation {
       linkPlan: linkPlan,
       filePlan: OpenFiles.plan(
         saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
-      otherFindings: (options.pins?.findings() ?? []) + PacketFilters.findings(saved.networks))
+      otherFindings: (options.pins?.findings() ?? [])
+        + NetworkRestore.findings(saved.networks, saved.namespaces)
+        + PacketFilters.findings(saved.networks))
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
