@@ -89,6 +89,14 @@ enum PacketFilters {
     guard let tool = installed(filter, saving: false) else {
       throw EngineFailure(.failed, "restore: \(missing(filter, filter.rawValue))")
     }
+    // Whatever the plan says.
+    let links = Set(try NetworkReader.links(place).map(\.name))
+    if let fault = PacketFilterInspection.faults(filter, rules, links: links).first {
+      throw EngineFailure(
+        .failed,
+        "restore: load the rules of \(filter.rawValue) into \(place.name): line \(fault.line): "
+          + "\(fault.reason); nothing was given to \(tool[0])")
+    }
     _ = try place.run(tool, input: rules)
   }
 }

@@ -109,7 +109,8 @@ struct NetworkRestore {
     for (network, place) in zip(networks, places)
     where network.externalKey == nil && place.inode == UInt64(own.st_ino) {
       throw EngineFailure(
-        .failed, "restore: \(place.name) has the network namespace of the host; nothing was restored there")
+        .failed,
+        "restore: \(place.name) has the network namespace of the host; nothing was restored there")
     }
     var request = LinkRestoreRequest(
       networks: networks, existing: try places.map { try NetworkReader.links($0) },
