@@ -123,6 +123,11 @@ long mooring_pidfd_open(pid_t pid, unsigned flags)
 	return result(syscall(SYS_pidfd_open, pid, flags));
 }
 
+long mooring_pidfd_kill(int pidfd)
+{
+	return result(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0));
+}
+
 long mooring_pidfd_getfd(int pidfd, int fd)
 {
 	return result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
@@ -148,6 +153,32 @@ long mooring_file_facts(int dirfd, const char *name, struct mooring_file_facts *
 	facts->inode = found.stx_ino;
 	facts->mount = found.stx_mask & STATX_MNT_ID ? found.stx_mnt_id : 0;
 	return 0;
+}
+
+long mooring_file_facts_at(const char *path, struct mooring_file_facts *facts)
+{
+	const int flags = AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+	struct statx found;
+
+	if (statx(AT_FDCWD, path, flags, STATX_TYPE, &found))
+		return -errno;
+	*facts = (struct mooring_file_facts){ .mode = found.stx_mode };
+	return 0;
+}
+
+long mooring_is_directory(int fd)
+{
+	struct statx found;
+	int opened;
+
+	/* Whose server hangs, or lets only its owner in, need not be asked for that. */
+	if (!statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &found))
+		return S_ISDIR(found.stx_mode);
+	/* Refused before the file system is asked, where it is none. */
+	opened = openat(fd, ".", O_PATH | O_CLOEXEC);
+	if (opened >= 0)
+		close(opened);
+	return opened >= 0 || errno != ENOTDIR;
 }
 
 long mooring_close_range(unsigned first, unsigned last, unsigned flags)

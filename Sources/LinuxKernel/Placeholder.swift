@@ -58,8 +58,9 @@ struct Placeholder {
       if isTaken { try services.willExchange((root.number, name), (parent.number, last)) }
       try rename((root.number, name), (parent.number, last), exchanging: isTaken, services)
       let removed = withPath(last) { pointer -> CInt in
+        // Only where it is a directory is the second attempt's failure the one that counts.
         if unlinkat(parent.number, pointer, 0) == 0 { return 0 }
-        return unlinkat(parent.number, pointer, AT_REMOVEDIR)
+        return errno == EISDIR ? unlinkat(parent.number, pointer, AT_REMOVEDIR) : -1
       }
       try checked(removed < 0 ? -Int(errno) : 0, "unlinkat", quoted(path))
       if isTaken {

@@ -22,7 +22,7 @@ public enum ScriptAction: String, Sendable {
 
 /// Programs of the user that are called at certain moments (`--action-script`).
 ///
-/// Each is executed without a shell, in the engine's own namespaces, its standard input closed, with
+/// Each is executed without a shell, in the engine's own namespaces, its standard input empty, with
 /// `CRTOOLS_SCRIPT_ACTION`, `CRTOOLS_IMAGE_DIR` (a path below `/proc`) and, once there are namespaces,
 /// `CRTOOLS_INIT_PID` in its environment. They run in the order given; the first that fails ends the
 /// operation. CRIU calls them in the reverse order, and all of them.
@@ -44,7 +44,9 @@ public struct ActionScripts: Sendable {
     willRun: (pid_t) throws -> Void = { _ in }
   ) throws {
     for command in commands {
-      try run(command, action, operation, images, process, willRun)
+      try Waiting.on("action script \(command) (\(action.rawValue))") {
+        try run(command, action, operation, images, process, willRun)
+      }
       try willRun(0)
     }
   }
@@ -139,6 +141,7 @@ public struct ActionScripts: Sendable {
     dup2(report, 3)
     _ = fcntl(3, F_SETFD, FD_CLOEXEC)
     close(0)
+    _ = open("/dev/null", O_RDONLY)
     _ = mooring_close_range(4, UInt32.max, 0)
     var pointers: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0)) }
     pointers.append(nil)

@@ -20,11 +20,18 @@ public struct EngineFailure: Error, Sendable, CustomStringConvertible {
   public var findings: [Finding] = []
   /// What went wrong while cleaning up; never instead of the message.
   public var attached: [String] = []
+  /// Whether it is why the worker has ended.
+  private(set) var isWorkersEnd = false
 
   public init(_ status: Status = .failed, _ message: String, findings: [Finding] = []) {
     self.status = status
     self.message = message
     self.findings = findings
+  }
+
+  init(workersEnd message: String) {
+    self.init(.failed, message)
+    isWorkersEnd = true
   }
 
   public var description: String {

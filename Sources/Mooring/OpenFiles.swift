@@ -80,12 +80,18 @@ enum OpenFiles {
     }
   }
 
+  private static func look(_ path: [UInt8], _ about: inout stat) -> Bool {
+    Waiting.on("\(quoted(path)) on the host", atMost: Waiting.patience) {
+      withPath(path) { stat($0, &about) } == 0
+    }
+  }
+
   /// What can be known to fail before anything is changed.
   private static func finding(_ step: FileStep) -> Finding? {
     var about = stat()
     switch step.source {
     case .opened(let path):
-      if withPath(path.bytes, { stat($0, &about) }) == 0 { return nil }
+      if look(path.bytes, &about) { return nil }
       let reason = Errno(rawValue: errno)
       return Finding(
         "\(step.name): look at \(path): \(reason.symbol) (\(reason.text))",
@@ -97,7 +103,7 @@ enum OpenFiles {
             + "that an address of a socket may have")
       }
       guard address.bytes.first != 0 else { return nil }
-      if withPath(address.bytes, { stat($0, &about) }) == 0, about.st_mode & S_IFMT == S_IFSOCK {
+      if look(address.bytes, &about), about.st_mode & S_IFMT == S_IFSOCK {
         return nil
       }
       return Finding(

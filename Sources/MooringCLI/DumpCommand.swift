@@ -4,7 +4,7 @@ import LinkTable
 import Mooring
 import RestorePlan
 
-struct DumpCommand: ParsableCommand {
+struct DumpCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "dump",
     abstract: "Save a container's mounts and links into image files.",
@@ -69,6 +69,7 @@ struct DumpCommand: ParsableCommand {
 
   @OptionGroup var scripts: ScriptOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
 
   func validate() throws {
     try subject.requireOne()

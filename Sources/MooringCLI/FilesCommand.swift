@@ -4,7 +4,7 @@ import Mooring
 import MountTable
 import RestorePlan
 
-struct FilesCommand: ParsableCommand {
+struct FilesCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "files",
     abstract: "Show the open files of a container, classified.",
@@ -47,6 +47,7 @@ struct FilesCommand: ParsableCommand {
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var files: OpenFileDumpOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
   @Flag(help: "Print JSON on standard output.") var json = false
 
   func validate() throws {

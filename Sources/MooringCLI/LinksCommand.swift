@@ -3,7 +3,7 @@ import LinkTable
 import Mooring
 import RestorePlan
 
-struct LinksCommand: ParsableCommand {
+struct LinksCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "links",
     abstract: "Show the network links of a container, classified.",
@@ -39,6 +39,7 @@ struct LinksCommand: ParsableCommand {
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
   @Flag(help: "Print JSON on standard output.") var json = false
 
   func validate() throws {

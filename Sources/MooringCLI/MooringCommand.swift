@@ -37,6 +37,7 @@ struct MooringCommand: ParsableCommand {
     ])
 
   static func main() {
+    openStandardStreams()
     for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
     // A caller that ignores it bequeaths that, and waiting for a child would tell nothing.
     signal(SIGCHLD, SIG_DFL)
@@ -49,6 +50,7 @@ struct MooringCommand: ParsableCommand {
     let arguments = withVerbosity(CommandLine.arguments.dropFirst())
     do {
       var command = try parseAsRoot(arguments)
+      if let command = command as? any SupervisedCommand { Supervisor(command).divide() }
       try command.run()
     } catch let failure as EngineFailure {
       Report.failure(failure)
@@ -59,10 +61,19 @@ struct MooringCommand: ParsableCommand {
       Report.complain("\(error)")
       leave(64)
     } catch let error where isUsage(error) {
-      exit(withError: error)
+      leave(withUsage: error)
     } catch {
       Report.complain("\(error)")
       leave(1)
+    }
+  }
+
+  /// A standard stream that is closed would be given to the next file that is opened, and a message to a
+  /// person be written into it.
+  private static func openStandardStreams() {
+    for number in 0...CInt(2) where fcntl(number, F_GETFD) < 0 && errno == EBADF {
+      // The lowest number that is free.
+      _ = open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)
     }
   }
 
@@ -79,6 +90,18 @@ struct MooringCommand: ParsableCommand {
   /// Whether the error is the parser's own (a request for help among them).
   private static func isUsage(_ error: any Error) -> Bool {
     exitCode(for: error) != .failure || String(describing: type(of: error)) == "CommandError"
+  }
+
+  /// As `exit(withError:)`, but a text that cannot be written is an error.
+  private static func leave(withUsage error: any Error) -> Never {
+    let text = fullMessage(for: error)
+    let code = exitCode(for: error)
+    if code == .success {
+      Report.lines(text.isEmpty ? [] : [text])
+    } else if !text.isEmpty {
+      Report.complain(text)
+    }
+    leave(code.rawValue)
   }
 
   static func leave(_ status: Int32) -> Never {

@@ -3,7 +3,7 @@ import Mooring
 import MountTable
 import RestorePlan
 
-struct MountsCommand: ParsableCommand {
+struct MountsCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "mounts",
     abstract: "Show a mount tree, classified: what comes from outside, and what settles it.",
@@ -53,6 +53,7 @@ struct MountsCommand: ParsableCommand {
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
   @Flag(help: "Print JSON on standard output.") var json = false
 
   func validate() throws {

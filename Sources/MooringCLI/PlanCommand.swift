@@ -69,7 +69,7 @@ struct RestoreSourceOptions: ParsableArguments {
   }
 }
 
-struct PlanCommand: ParsableCommand {
+struct PlanCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan",
     abstract: "Show what a restore would do, step by step; change nothing.",
@@ -88,6 +88,7 @@ struct PlanCommand: ParsableCommand {
 
   @OptionGroup var source: RestoreSourceOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
   @Flag(help: "Print the plan as JSON.") var json = false
 
   /// The plan of the mounts, with the steps and findings of the links beside it.

@@ -2,7 +2,7 @@ import ArgumentParser
 import Mooring
 import PluginHost
 
-struct PluginsCommand: ParsableCommand {
+struct PluginsCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "plugins",
     abstract: "List the plugins of a folder, and which hooks each has.",
@@ -24,6 +24,7 @@ struct PluginsCommand: ParsableCommand {
 
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
   @Flag(help: "Print JSON on standard output.") var json = false
 
   private struct Row: Encodable {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mooring
 
-struct RestoreCommand: ParsableCommand {
+struct RestoreCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Build the namespaces from images, verify them, and run COMMAND in them.",
@@ -82,6 +82,7 @@ struct RestoreCommand: ParsableCommand {
   var netnsName: String?
 
   @OptionGroup var log: LogOptions
+  @OptionGroup var limit: TimeLimitOptions
 
   @Argument(
     parsing: .postTerminator,
@@ -120,6 +121,8 @@ struct RestoreCommand: ParsableCommand {
       throw ValidationError("-d lets COMMAND outlive mooring; --die-with-parent ends it.")
     }
   }
+
+  var failureStatus: CInt { command.isEmpty ? 1 : 125 }
 
   mutating func run() throws {
     if let netns {

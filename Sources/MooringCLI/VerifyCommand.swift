@@ -2,7 +2,7 @@ import ArgumentParser
 import Mooring
 import MountTable
 
-struct VerifyCommand: ParsableCommand {
+struct VerifyCommand: SupervisedCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
     abstract: "Compare a running container with images; print the difference.",
@@ -34,6 +34,7 @@ struct VerifyCommand: ParsableCommand {
   var skipMnt: [String] = []
 
   @OptionGroup var leaveOut: LeaveOutOption
+  @OptionGroup var limit: TimeLimitOptions
 
   @Flag(help: "Print JSON, if all is equal too.") var json = false
 

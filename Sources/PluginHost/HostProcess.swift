@@ -99,6 +99,7 @@ final class HostProcess {
       case .calling:
         log.flush(plugin: call?.plugin)
         call = (message.text(0), message.text(1), message.text(2))
+        Waiting.note("plugin \(message.text(0)) (\(message.text(1)))")
         deadline = self.deadline()
       case .log:
         log.take(

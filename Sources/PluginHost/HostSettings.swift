@@ -48,6 +48,16 @@ extension HostSettings {
     for name in inventory { mooring_inventory_require(name) }
   }
 
+  /// Enters a private copy of the host's mounts, so that what plugins mount goes with their process. Without
+  /// the right to make one they have no right to mount either, and stay where they are.
+  func enterPrivateCopy() throws {
+    let unshared = mooring_unshare(CInt(MOORING_CLONE_NEWNS))
+    if unshared == -Int(EPERM) { return }
+    try checked(unshared, "unshare", "a mount namespace for the plugins")
+    try checked(
+      mooring_mount("none", "/", nil, UInt(MS_SLAVE | MS_REC), nil), "mount", "MS_SLAVE on /")
+  }
+
   /// Enters a private copy of the host's mounts. What is mounted on the host from now on arrives in
   /// it; what plugins mount stays in it.
   func enterPrivateMounts() throws -> TemporaryPlace {

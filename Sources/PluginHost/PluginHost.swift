@@ -65,6 +65,7 @@ final class PluginHost {
     let folder = try PluginFolder.open(settings.folder, operation: settings.operation)
     let files = try folder.files()
     try checked(chdir("/") < 0 ? -Int(errno) : 0, "chdir", "/")
+    if settings.stage != .restore { try settings.enterPrivateCopy() }
     if settings.stage == .restore {
       var settings = settings
       settings.reserved.append(folder.realPath)

@@ -37,6 +37,8 @@ long mooring_fork(void);
 long mooring_unshare(int flags);
 long mooring_setns(int fd, int type);
 long mooring_pidfd_open(pid_t pid, unsigned flags);
+/* SIGKILL to the process that the descriptor stands for (pidfd_send_signal, Linux 5.1). */
+long mooring_pidfd_kill(int pidfd);
 /* A descriptor of another process, duplicated (pidfd_getfd, Linux 5.6), with FD_CLOEXEC. */
 long mooring_pidfd_getfd(int pidfd, int fd);
 /* Compares what two processes have (kcmp, Linux 3.5): 0 the same, 1 less, 2 greater, 3 neither. */
@@ -51,6 +53,10 @@ struct mooring_file_facts {
 	uint64_t mount;
 };
 long mooring_file_facts(int dirfd, const char *name, struct mooring_file_facts *facts);
+/* The same, of its type alone and of an absolute path; a symbolic link at its end is not followed. */
+long mooring_file_facts_at(const char *path, struct mooring_file_facts *facts);
+/* Whether it is a directory, by what is known without asking a server. */
+long mooring_is_directory(int fd);
 long mooring_close_range(unsigned first, unsigned last, unsigned flags);
 long mooring_prctl(int option, unsigned long argument);
 /* setresgid, setgroups (none) and setresuid to one ID */

@@ -80,6 +80,7 @@ struct MountVisit {
     _ index: Int, below root: CInt, expecting id: UInt32, inCopy: Bool,
     _ work: (Int, CInt) throws -> [UInt8]
   ) throws(Failure) {
+    Waiting.note("the container's \(table.mounts[index].mountPoint)")
     let mount = try reach(table.mounts[index].mountPoint, below: root, expecting: id)
     // In the container's own namespace a clone leaves the container free to unmount what is read; in
     // the copy it serves only where something is mounted on it.

@@ -1,3 +1,4 @@
+import CMooring
 import CheckpointImages
 import Glibc
 import LinuxKernel
@@ -120,8 +121,7 @@ struct ContentSaver {
         names = try ContentArchive.names(
           of: wanted, below: [ContentRoot(descriptor: descriptor)])
       }
-      var status = stat()
-      let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+      let isFile = mooring_is_directory(descriptor) == 0
       return Self.answer(isFile, names)
     }
     for (index, answer) in found {

@@ -66,7 +66,9 @@ public struct DumpOperation {
       let process: Int32? = if case .process(let pid) = options.source { pid } else { nil }
       let staged = writer.descriptor
       func run(_ action: ScriptAction) throws {
-        try options.scripts.run(action, "dump", images: staged, process: process)
+        try options.scripts.run(action, "dump", images: staged, process: process) {
+          try journal.record(script: $0)
+        }
       }
       do {
         try run(.preDump)

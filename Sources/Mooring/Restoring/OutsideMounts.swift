@@ -71,9 +71,12 @@ struct OutsideMounts {
     case .plugin: throw EngineFailure(.failed, "restore: a plugin's mount \(id) has no path")
     }
     do {
-      let place = try Descriptor.open(path.bytes, flags: openPath | O_NOFOLLOW)
-      try checkFlags(place, path, id)
-      return try MountCalls.cloneTree([], below: place.number)
+      return try Waiting.on("\(quoted(path.bytes)) on the host", atMost: Waiting.patience) {
+        () throws -> Descriptor in
+        let place = try Descriptor.open(path.bytes, flags: openPath | O_NOFOLLOW)
+        try checkFlags(place, path, id)
+        return try MountCalls.cloneTree([], below: place.number)
+      }
     } catch let failure as SystemCallFailure {
       let mountPoint = expected[id]?.mountPoint.description ?? "?"
       throw EngineFailure(

@@ -1,3 +1,4 @@
+import CMooring
 import Glibc
 import LinuxKernel
 import MountTable
@@ -40,17 +41,25 @@ enum OutsidePaths {
   }
 
   static func look(at path: MountPath) -> OutsidePath {
-    var status = stat()
-    guard withPath(path.bytes, { lstat($0, &status) }) == 0 else {
-      let failure = Errno(rawValue: errno)
-      return .unreachable("\(failure.symbol) (\(failure.text))")
+    Waiting.on("\(quoted(path.bytes)) on the host", atMost: Waiting.patience) {
+      var facts = mooring_file_facts()
+      let result = withPath(path.bytes) {
+        mooring_file_facts_at($0, &facts)
+      }
+      if result < 0 {
+        let failure = Errno(rawValue: CInt(-result))
+        return .unreachable("\(failure.symbol) (\(failure.text))")
+      }
+      return mode_t(facts.mode) & S_IFMT == S_IFDIR ? .directory : .file
     }
-    return status.st_mode & S_IFMT == S_IFDIR ? .directory : .file
   }
 
   /// The path without symbolic links (`realpath(3)`).
   static func resolve(_ path: MountPath) -> Result<MountPath, SystemCallFailure> {
-    guard let real = withPath(path.bytes, { realpath($0, nil) }) else {
+    let found = Waiting.on("\(quoted(path.bytes)) on the host", atMost: Waiting.patience) {
+      withPath(path.bytes) { realpath($0, nil) }
+    }
+    guard let real = found else {
       return .failure(
         SystemCallFailure("realpath", on: quoted(path.bytes), Errno(rawValue: errno)))
     }

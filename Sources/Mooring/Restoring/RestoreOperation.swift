@@ -120,9 +120,18 @@ public struct RestoreOperation {
       linkPlan: linkPlan,
       filePlan: OpenFiles.plan(
         saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
-      otherFindings: (options.pins?.findings() ?? [])
+      otherFindings: pidFileFindings() + (options.pins?.findings() ?? [])
         + NetworkRestore.findings(saved.networks, saved.namespaces)
         + PacketFilters.findings(saved.networks))
+  }
+
+  private func pidFileFindings() -> [Finding] {
+    guard let path = options.pidFile, let pid = PIDFile.livingHolder(path) else { return [] }
+    return [
+      Finding(
+        "--pidfile \(path): process \(pid), which it names, still lives",
+        cures: ["end it first: kill \(pid)", "name another file"])
+    ]
   }
 
   private func resolvedRoot(_ text: String) throws -> MountPath {
@@ -155,11 +164,13 @@ public struct RestoreOperation {
     let callersLimit = DescriptorLimit()
     callersLimit.raise()
     let images = try ImageDirectory.open(options.images)
-    try options.scripts.run(.preRestore, "restore", images: images.descriptor)
+    var journal = UndoJournal()
+    try options.scripts.run(.preRestore, "restore", images: images.descriptor) {
+      try journal.record(script: $0)
+    }
     let chain = try EngineFailure.wrapping("restore") {
       try startPlugins(prepared, images.descriptor)
     }
-    var journal = UndoJournal()
     do {
       var description = Worker(
         plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
@@ -173,8 +184,12 @@ public struct RestoreOperation {
       do {
         try restore(prepared, inherited, images, chain, &worker, &journal)
       } catch {
+        // What else failed because the worker is gone is a consequence.
+        let first = worker.ownFailure()
         worker.end()
-        throw error
+        guard var first else { throw error }
+        first.attached = (error as? EngineFailure)?.attached ?? []
+        throw first
       }
       journal.forget()
       return finish(&worker)
@@ -198,7 +213,8 @@ public struct RestoreOperation {
     let host = options.scripts.commands.isEmpty ? nil : try HostLinks.read()
     var keeper: UndoKeeper?
     if host != nil || options.pins != nil { keeper = try hostKeeper(host, worker.pid, places) }
-    var isPIDWritten = false
+    var pidFile: PIDFile? = nil
+    if let path = options.pidFile { pidFile = try PIDFile(path) }
     func run(_ action: ScriptAction) throws {
       try scripts.run(action, "restore", images: images.descriptor, process: worker.pid) {
         try keeper?.tell("script \($0)")
@@ -221,20 +237,18 @@ public struct RestoreOperation {
         try keeper?.tell(pins.isThere ? "pins in place" : "pins")
         try pin(prepared, worker.pid, places)
       }
-      if let path = options.pidFile {
-        try writePIDFile(path, worker.pid)
-        isPIDWritten = true
-      }
+      if staysWithProcess { try journal.record(holder: worker.pid) }
+      try pidFile?.write(worker.pid, &journal)
       try run(.preResume)
       try worker.hold()
       try run(.postResume)
     } catch {
       var failure = EngineFailure(error, "restore")
       failure.attached += keeper?.undo() ?? []
-      if isPIDWritten, let path = options.pidFile { unlink(path) }
       throw failure
     }
     keeper?.keep()
+    pidFile?.keep()
   }
 
   private func pin(_ prepared: Prepared, _ pid: pid_t, _ places: [NetworkPlace]) throws {
@@ -395,12 +409,5 @@ public struct RestoreOperation {
     var paths = prepared.root.map { [$0] } ?? []
     for case .takeFromOutside(.path(let path), _, _) in prepared.plan.steps { paths.append(path) }
     return paths
-  }
-
-  private func writePIDFile(_ path: String, _ pid: pid_t) throws {
-    let bytes = Array("\(pid)\n".utf8)
-    let file = try Descriptor.open(path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-    let written = write(file.number, bytes, bytes.count)
-    try checked(written < 0 ? -Int(errno) : written, "write", path)
   }
 }

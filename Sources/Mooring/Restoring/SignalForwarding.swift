@@ -1,4 +1,5 @@
 import Glibc
+import LinuxKernel
 
 nonisolated(unsafe) private var forwardingTarget: pid_t = 0
 
@@ -10,6 +11,8 @@ struct SignalForwarding {
   init(to pid: pid_t) { forwardingTarget = pid }
 
   func whileRunning<Result>(_ body: () -> Result) -> Result {
+    // COMMAND may take as long as it likes.
+    Waiting.end()
     var former: [CInt: sigaction] = [:]
     for number in Self.signals {
       var action = sigaction()

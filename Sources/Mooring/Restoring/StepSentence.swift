@@ -47,8 +47,18 @@ struct StepSentence {
     return "its file system"
   }
 
+  /// ENOSPC of a call that makes a name or writes is about a disk; of one about mounts, about their number.
+  private func diskHint(_ failure: StepFailure) -> String? {
+    guard let call = (failure.cause as? SystemCallFailure)?.call else { return nil }
+    let names = ["mkdirat", "mknodat", "linkat", "symlinkat", "renameat2", "open", "openat", "write"]
+    guard names.contains(call) else { return nil }
+    if case .unpack = failure.step { return nil }
+    return "the file system has no room, or no inode, left (df, df -i): free some"
+  }
+
   private func hint(_ failure: StepFailure) -> String? {
     guard let errno = failure.errno else { return nil }
+    if errno == .noSpace, let hint = diskHint(failure) { return hint }
     switch (failure.step, errno) {
     case (.createFileSystem(let new, _, _, _), .operationNotSupportedByDevice):
       return

@@ -44,6 +44,21 @@ struct UndoJournal: ~Copyable {
         descriptors: [name.directory, other.directory]))
   }
 
+  /// A process that holds what is made and outlives the engine: it is ended before anything is undone.
+  mutating func record(holder: pid_t) throws {
+    let process = Descriptor(
+      owning: CInt(try checked(mooring_pidfd_open(holder, 0), "pidfd_open", "process \(holder)")))
+    try start()
+    try keeper?.tell(Message(.held, descriptors: [process.number]))
+  }
+
+  /// A script that begins, by its process group, or that has ended (0): what it started goes with an engine
+  /// that is killed.
+  mutating func record(script group: pid_t) throws {
+    try start()
+    try keeper?.tell(Message(.answer, text: String(group)))
+  }
+
   private mutating func start() throws {
     if keeper != nil { return }
     var entries = JournalEntries()
@@ -105,6 +120,8 @@ private struct JournalEntries {
   }
 
   private var entries: [Entry] = []
+  private var holder: CInt?
+  private var script: pid_t = 0
   /// A descriptor for each directory, however many names are made in it.
   private var directories: [FileID: CInt] = [:]
 
@@ -117,6 +134,8 @@ private struct JournalEntries {
       entries.append(
         Entry(directory: common(directory), name: Array(message.bytes.dropFirst()), kind: kind))
     case .willExchange: noteExchange(message)
+    case .held: holder = message.descriptors.first
+    case .answer: script = pid_t(message.number ?? 0)
     default: break
     }
   }
@@ -160,6 +179,8 @@ private struct JournalEntries {
   }
 
   func undo() -> [String] {
+    if let holder { _ = mooring_pidfd_kill(holder) }
+    if script > 0 { kill(-script, SIGKILL) }
     var failures: [String] = []
     for entry in entries.reversed() {
       if entry.kind == .tree {

@@ -16,19 +16,19 @@ struct UndoKeeper: ~Copyable {
     closingOthers: Bool = false, hear: @escaping (Message) -> Void,
     undo: @escaping () -> [String]
   ) throws -> UndoKeeper {
+    let engine = getpid()
     let child = try PacketSocket.fork("the process that takes changes back") { socket in
       // Out of reach of the terminal, and of what is sent to the engine's group.
       _ = setsid()
       var all = sigset_t()
       sigfillset(&all)
       sigprocmask(SIG_SETMASK, &all, nil)
-      var number = socket.release()
-      if closingOthers {
-        dup2(number, 0)
-        number = 0
-        _ = mooring_close_range(1, UInt32.max, 0)
-      }
-      while let message = try? Channel.receive(from: number), message.kind != .undo {
+      let number = socket.release()
+      let engineEnd = CInt(mooring_pidfd_open(engine, 0))
+      if closingOthers { closeAll(but: [number, engineEnd]) }
+      while hasMessage(number, engineEnd),
+        let message = try? Channel.receive(from: number), message.kind != .undo
+      {
         if message.kind == .keep { mooring_exit(0) }
         hear(message)
       }
@@ -39,6 +39,29 @@ struct UndoKeeper: ~Copyable {
     }
     let pid = child.pid
     return UndoKeeper(socket: child.takeSocket().release(), pid: pid)
+  }
+
+  private static func closeAll(but kept: [CInt]) {
+    var first: UInt32 = 0
+    for number in kept.sorted() where number >= 0 {
+      if number > first { _ = mooring_close_range(first, UInt32(number) - 1, 0) }
+      first = UInt32(number) + 1
+    }
+    _ = mooring_close_range(first, UInt32.max, 0)
+  }
+
+  /// Waits for the next message; `false` where none will come.
+  ///
+  /// A child of the engine that a file system holds fast keeps the engine's end of the socket open: then it
+  /// is the engine's end that counts. A worker gets a moment to end first.
+  private static func hasMessage(_ socket: CInt, _ engineEnd: CInt) -> Bool {
+    var events = [socket, engineEnd].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    while events[0].revents == 0 {
+      let count = poll(&events, 2, -1)
+      if count < 0 { return errno == EINTR ? hasMessage(socket, engineEnd) : true }
+      if events[1].revents != 0, events[0].revents == 0 { return poll(&events, 1, 2000) > 0 }
+    }
+    return true
   }
 
   func tell(_ message: Message) throws { try Channel.send(message, over: socket) }

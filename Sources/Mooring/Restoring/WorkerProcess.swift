@@ -56,7 +56,7 @@ struct WorkerProcess: ~Copyable {
 
   /// - Parameter isRoot: whether it is the clone of `--root`.
   func provide(_ mount: borrowing Descriptor, in slot: Slot, isRoot: Bool) throws {
-    try channel.send(
+    try say(
       Message(
         isRoot ? .provideRoot : .provide, Array(slot.description.dropFirst().utf8),
         descriptors: [mount.number]))
@@ -64,18 +64,18 @@ struct WorkerProcess: ~Copyable {
 
   /// Lets the worker build, and answers what it asks meanwhile.
   func build(answering answer: (Message) throws -> Message) throws {
-    try channel.send(Message(.build))
+    try say(Message(.build))
     while true {
       let message = try next()
       if message.kind == .built { return }
       do {
         let reply = try answer(message)
-        try channel.send(reply)
+        try say(reply)
         for descriptor in reply.descriptors { _ = close(descriptor) }
-      } catch let failure as SystemCallFailure where failure.call == "sendmsg" {
+      } catch let failure as EngineFailure where failure.isWorkersEnd {
         throw failure
       } catch {
-        try channel.send(Message(.refusal, text: "\(error)"))
+        try say(Message(.refusal, text: "\(error)"))
       }
     }
   }
@@ -83,21 +83,47 @@ struct WorkerProcess: ~Copyable {
   /// Hands over an open file that COMMAND gets under these numbers.
   func give(_ file: borrowing Descriptor, as numbers: [Int32]) throws {
     let text = numbers.map { "\($0)" }.joined(separator: " ")
-    try channel.send(Message(.file, Array(text.utf8), descriptors: [file.number]))
+    try say(Message(.file, Array(text.utf8), descriptors: [file.number]))
   }
 
   /// The tree is verified: the worker becomes the holder.
   func hold() throws {
-    try channel.send(Message(.hold))
+    try say(Message(.hold))
     let message = try next()
     if message.kind != .held { throw unexpected(message) }
   }
 
+  /// Tells the worker. Where it has ended, why it did is the failure, not that nobody listens.
+  private func say(_ message: Message) throws {
+    do {
+      try channel.send(message)
+    } catch {
+      guard error.errno == .brokenPipe || error.errno == .connectionReset else { throw error }
+      while true { _ = try next() }
+    }
+  }
+
+  /// Why the worker has ended, if it has; it does not wait.
+  ///
+  /// What fails after that, because the worker or its namespaces are gone, is a consequence.
+  func ownFailure() -> EngineFailure? {
+    var event = pollfd(fd: channel.socket.number, events: Int16(POLLIN), revents: 0)
+    while poll(&event, 1, 0) > 0 {
+      do {
+        _ = try next()
+      } catch {
+        return error as? EngineFailure
+      }
+    }
+    return nil
+  }
+
   private func next() throws -> Message {
     guard let message = try channel.receive() else {
-      throw EngineFailure(.failed, "restore: the worker process ended without a word\(ending())")
+      throw EngineFailure(
+        workersEnd: "restore: the worker process ended without a word\(ending())")
     }
-    if message.kind == .failed { throw EngineFailure(.failed, message.text) }
+    if message.kind == .failed { throw EngineFailure(workersEnd: message.text) }
     return message
   }
 
