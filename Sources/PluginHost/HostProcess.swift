@@ -133,8 +133,41 @@ final class HostProcess {
   /// Kills the host, with what plugins started and left in its process group, and reaps it.
   func killHost() {
     guard isRunning else { return }
+    killDescendants()
     kill(pid, SIGKILL)
     reap()
+  }
+
+  /// Ends what plugins have started, in whatever process group: whoever loses its parent becomes the host's
+  /// child. A round kills those whose parents the round before has killed.
+  private func killDescendants() {
+    kill(pid, SIGSTOP)
+    for _ in 0..<100 {
+      let children = Self.children(of: pid)
+      if children.isEmpty { return }
+      for child in children { kill(child, SIGKILL) }
+      // The host, which is stopped, reaps nobody: zombies stay in the list.
+      if children.allSatisfy(Self.hasEnded) { return }
+      usleep(1000)
+    }
+  }
+
+  private static func children(of pid: pid_t) -> [pid_t] {
+    text("/proc/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { pid_t($0) }
+  }
+
+  private static func hasEnded(_ pid: pid_t) -> Bool {
+    let status = text("/proc/\(pid)/stat")
+    // After the name, which is in brackets and may hold any character.
+    return status.lastIndex(of: ")").map { "ZX".contains(status[$0...].dropFirst(2).first ?? "X") }
+      ?? true
+  }
+
+  private static func text(_ path: String) -> String {
+    guard let file = try? Descriptor.open(path, flags: O_RDONLY) else { return "" }
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = read(file.number, &bytes, bytes.count)
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
   }
 
   /// How the host ended; waits for it.

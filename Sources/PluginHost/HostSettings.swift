@@ -34,6 +34,8 @@ extension HostSettings {
       mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), UInt(SIGKILL)), "prctl", "PR_SET_PDEATHSIG")
     // The engine may have ended before that call.
     if getppid() != engine { mooring_exit(1) }
+    // What plugins start stays in reach, however it is started.
+    _ = mooring_prctl(CInt(MOORING_PR_SET_CHILD_SUBREAPER), 1)
     // Ctrl-C is for the engine, which tells the plugins.
     setpgid(0, 0)
     mooring_reset_signals()

@@ -11,7 +11,7 @@ echo outside >outside/file
 export MOORING_TEST_BINDS="/dir=$work/outside/directory:/file=$work/outside/file"
 
 # What fixtures/plugins/misbehave.c does when MOORING_MISBEHAVE says so.
-at_dump='init-fail init-crash init-hang init-exit dump-error dump-crash dump-hang dump-exit exit-crash
+at_dump='load-hang init-fail init-crash init-hang init-exit dump-error dump-crash dump-hang dump-exit dump-daemon exit-crash
   exit-hang'
 at_restore='init-fail init-crash init-hang init-exit restore-error restore-crash restore-hang restore-exit
   restore-init-error nothing-mounted mount-point-only wrong-kind lie-is-file mount-tree
@@ -30,6 +30,15 @@ for kind in $at_dump; do
   expect_same_host
   if [ -n "$(find . -maxdepth 1 -name '*images*')" ]; then fail "left: $(echo ./*images*)"; fi
 done
+
+test_case "a plugin that mounts at dump, and while somebody looks"
+rm -rf images
+remember_host "$root"
+MOORING_MISBEHAVE=dump-mount expect_status 0 mooring mounts -t "$pid" -L "$folder"
+expect_same_host
+MOORING_MISBEHAVE=dump-mount expect_status 0 mooring dump -t "$pid" -D images -L "$folder"
+rm -rf images
+expect_same_host
 
 test_case "a plugin that prints much"
 rm -rf images

@@ -50,7 +50,9 @@ struct StepSentence {
   /// ENOSPC of a call that makes a name or writes is about a disk; of one about mounts, about their number.
   private func diskHint(_ failure: StepFailure) -> String? {
     guard let call = (failure.cause as? SystemCallFailure)?.call else { return nil }
-    let names = ["mkdirat", "mknodat", "linkat", "symlinkat", "renameat2", "open", "openat", "write"]
+    let names: Set = [
+      "mkdirat", "mknodat", "linkat", "symlinkat", "renameat2", "open", "openat", "write",
+    ]
     guard names.contains(call) else { return nil }
     if case .unpack = failure.step { return nil }
     return "the file system has no room, or no inode, left (df, df -i): free some"
