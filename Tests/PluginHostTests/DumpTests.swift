@@ -27,7 +27,7 @@ import Testing
       ])
   }
 
-  @Test func `all functions of a plugin run in one process, in the host's namespaces`() throws {
+  @Test func `all functions run in one process, in a private copy of the host's mounts`() throws {
     let scratch = try Scratch()
     let run = try DriverRun(
       "dump", scratch, plugins: ["recorder.so"], ["dump-mount,/a,1", "dump-mount,/b,2"],
@@ -36,7 +36,10 @@ import Testing
     #expect(calls.map(\.what) == ["init", "dump-mount", "dump-mount", "exit"], run.text)
     #expect(Set(calls.map { $0.values["pid"] }).count == 1)
     #expect(calls.map { $0.values["counter"] } == ["1000", "1001", "1002", "1002"])
-    #expect(calls.allSatisfy { $0.values["cwd"] == "/" && $0.values["mnt"] == "\(inode("mnt"))" })
+    #expect(calls.allSatisfy { $0.values["cwd"] == "/" })
+    #expect(Set(calls.map { $0.values["mnt"] }).count == 1)
+    // Who may not make a mount namespace may not mount either.
+    #expect((calls[0].values["mnt"] == "\(inode("mnt"))") == (geteuid() != 0))
     #expect(calls[0].values["images"] == "1")
     #expect(calls[0].values["stage"] == "0")
     #expect(calls[3].values["ret"] == "0")
