@@ -99,7 +99,9 @@ struct WorkerProcess: ~Copyable {
       try channel.send(message)
     } catch {
       guard error.errno == .brokenPipe || error.errno == .connectionReset else { throw error }
-      while true { _ = try next() }
+      // Whose end is closed has said why before; nothing is waited for.
+      if let first = ownFailure() { throw first }
+      throw error
     }
   }
 
