@@ -7,29 +7,6 @@ import SystemPackage
 
 /// Rules of packet filters, by the tools that own their formats: `nft`, `iptables-save` and its kin.
 enum PacketFilters {
-  /// The programs that save and load, with their arguments; the first that is installed is taken.
-  private static func tools(_ filter: PacketFilter, saving: Bool) -> [[String]] {
-    switch filter {
-    case .nftables: saving ? [["nft", "-s", "list", "ruleset"]] : [["nft", "-f", "-"]]
-    case .iptables, .ip6tables:
-      // Without "legacy" in its name it may be one that speaks of nftables.
-      ["\(filter.rawValue)-legacy-", "\(filter.rawValue)-"].map {
-        [$0 + (saving ? "save" : "restore")]
-      }
-    }
-  }
-
-  private static func installed(_ filter: PacketFilter, saving: Bool) -> [String]? {
-    let path = getenv("PATH").map { String(cString: $0) } ?? ""
-    let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"]
-    for tool in tools(filter, saving: saving) {
-      for folder in folders where access("\(folder)/\(tool[0])", X_OK) == 0 {
-        return ["\(folder)/\(tool[0])"] + tool.dropFirst()
-      }
-    }
-    return nil
-  }
-
   private static func missing(_ filter: PacketFilter, _ tool: String) -> Finding {
     let package = filter == .nftables ? "nftables" : "iptables"
     return Finding(
@@ -43,8 +20,8 @@ enum PacketFilters {
   ) throws -> [Finding] {
     var findings: [Finding] = []
     for filter in try place.filtersInUse() {
-      guard let tool = installed(filter, saving: true) else {
-        findings.append(missing(filter, tools(filter, saving: true).last![0]))
+      guard let tool = FilterProgram.installed(filter, saving: true) else {
+        findings.append(missing(filter, FilterProgram.commands(filter, saving: true).last![0]))
         continue
       }
       table.packetFilters[filter] = try place.run(tool, input: [])
@@ -60,8 +37,8 @@ enum PacketFilters {
     }
     return faults
       + Set(networks.flatMap { $0.table.packetFilters.keys }).sorted { $0.rawValue < $1.rawValue }
-      .filter { installed($0, saving: false) == nil }
-      .map { missing($0, tools($0, saving: false).last![0]) }
+      .filter { FilterProgram.installed($0, saving: false) == nil }
+      .map { missing($0, FilterProgram.commands($0, saving: false).last![0]) }
   }
 
   /// Rules that are in a namespace already, of a filter whose rules are to be loaded there.
@@ -86,7 +63,7 @@ enum PacketFilters {
   }
 
   static func load(_ filter: PacketFilter, _ rules: [UInt8], _ place: NetworkPlace) throws {
-    guard let tool = installed(filter, saving: false) else {
+    guard let tool = FilterProgram.installed(filter, saving: false) else {
       throw EngineFailure(.failed, "restore: \(missing(filter, filter.rawValue))")
     }
     // Whatever the plan says.

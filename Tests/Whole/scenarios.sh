@@ -125,7 +125,7 @@ if [ -n "$holder" ]; then
   expect_equal "$(stat -c '%a %F' "$inside/5")" "600 fifo"
   expect_equal "$(ls -A "$inside/t")" other "names in the tmpfs"
   [ ! -e "$root/on-root" ] || fail "the unlinked name came back"
-  ! ls -A "$root" | grep -q mooring || fail "something was left in the root"
+  ! ls -A "$root" | grep mooring >/dev/null || fail "something was left in the root"
   expect_status 0 mooring verify -D images -t "$holder"
   echo changed >"$inside/1"
   expect_status 3 mooring verify -D images -t "$holder"

@@ -248,7 +248,8 @@ public final class NetworkPlace {
     return Self.contents(files[1])
   }
 
-  private static func contents(_ file: CInt) -> [UInt8] {
+  /// The whole of a file, from its beginning.
+  static func contents(_ file: CInt) -> [UInt8] {
     lseek(file, 0, SEEK_SET)
     var bytes: [UInt8] = []
     var room = [UInt8](repeating: 0, count: 1 << 16)

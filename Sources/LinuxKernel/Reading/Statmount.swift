@@ -24,6 +24,8 @@ struct Statmount: ~Copyable {
     static let options = Mask(rawValue: 0x80)
     static let subtype = Mask(rawValue: 0x100)
     static let source = Mask(rawValue: 0x200)
+    /// What the kernel can tell (Linux 6.15).
+    static let supported = Mask(rawValue: 0x1000)
     static let users = Mask(rawValue: 0x2000)
     static let groups = Mask(rawValue: 0x4000)
     static let everything: Mask = [
@@ -52,6 +54,7 @@ struct Statmount: ~Copyable {
     case mountPoint = 108
     case subtype = 120
     case source = 124
+    case supported = 144
     case userCount = 152
     case users = 156
     case groupCount = 160
@@ -112,6 +115,9 @@ struct Statmount: ~Copyable {
   }
 
   func has(_ mask: Mask) -> Bool { Mask(rawValue: wide(.mask)).contains(mask) }
+
+  /// Whether the kernel can tell this, of some mount; where `supported` was asked for.
+  func knows(_ mask: Mask) -> Bool { Mask(rawValue: wide(.supported)).contains(mask) }
 
   func number(_ field: Field) -> UInt32 {
     buffer.loadUnaligned(fromByteOffset: field.rawValue, as: UInt32.self)
