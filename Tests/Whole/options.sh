@@ -74,7 +74,7 @@ for value in mnt 'mnt[' 'foo[x]:y' 'mnt[]:q' 'mnt[/dir]' 'mnt[/dir]:' 'dev[8/1]'
   expect_status 64 mooring dump -t "$pid" -D images --external "$value"
 done
 expect_status 64 mooring dump -t "$pid" -D images --external "mnt[one]:$work"
-expect_status 64 mooring restore -D images -r "$root" -d --external 'mnt[/dir]:one'
+expect_status 64 mooring restore -D images -r "$root" -d --external 'dev[8/1]:one'
 
 test_case "mnt[] finds what shows outside"
 dump_and_end --external 'mnt[]'
