@@ -601,4 +601,19 @@ FAIL_AT='one post-dump' expect_status 1 mooring dump -t "$pid" -D images --actio
 [ ! -e images ] || fail "images were written"
 end_process "$pid"
 
+test_case "a network in a user namespace: settings with IDs"
+pid=$("$scripts/container" start box --userns)
+nsenter -t "$pid" -n -U sh -c 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range'
+wanted=$(nsenter -t "$pid" -n -U cat /proc/sys/net/ipv4/ping_group_range)
+expect_equal "$wanted" "$(printf '0\t0')" "what was set"
+dump_and_end --external 'mnt[]'
+root=$work/box/bundle/rootfs
+restore_detached --external 'mnt[]'
+if [ -n "$holder" ]; then
+  expect_equal "$(nsenter -t "$holder" -n -U cat /proc/sys/net/ipv4/ping_group_range)" "$wanted"
+  expect_status 0 mooring verify -D images -t "$holder"
+fi
+end_holder
+"$scripts/container" stop box
+
 finish

@@ -37,9 +37,12 @@ public final class NetworkPlace {
   public static func fresh(
     in owner: CInt? = nil, beside neighbour: NetworkPlace? = nil
   ) throws(SystemCallFailure) -> NetworkPlace {
-    try NetworkPlace(
-      .fresh(owner: owner, beside: neighbour?.namespace.number),
-      name: "a network namespace made for looking")
+    let name = "a network namespace made for looking"
+    let made = try NetworkPlace(
+      .fresh(owner: owner, beside: neighbour?.namespace.number), name: name)
+    // IDs in settings (ping_group_range) are those of whoever reads and writes them: of the engine's user
+    // namespace, as everywhere. Where it may not enter, it is in that one itself.
+    return (try? NetworkPlace(try made.namespace.duplicate(), name: name)) ?? made
   }
 
   private init(_ entry: NetworkAgent.Entry, name: String) throws(SystemCallFailure) {
