@@ -155,16 +155,7 @@ public enum MountCalls {
     let context = Descriptor(
       owning: CInt(try checked(withPath(name) { mooring_fsopen($0, 1) }, "fsopen", quoted(name))))
     try configure(context, UInt32(MOORING_FSCONFIG_SET_STRING), "source", new.source.bytes)
-    for parameter in new.parameters {
-      let parts = parameter.bytes.split(separator: 0x3D, maxSplits: 1)
-      let key = Array(parts.first ?? [])
-      if parameter.bytes.contains(0x3D) {
-        let value = parts.count > 1 ? Array(parts[1]) : []
-        try configure(context, UInt32(MOORING_FSCONFIG_SET_STRING), key, value)
-      } else {
-        try configure(context, UInt32(MOORING_FSCONFIG_SET_FLAG), key, nil)
-      }
-    }
+    for parameter in new.parameters { try configure(context, parameter) }
     for flag in names(of: new.flags) {
       try configure(context, UInt32(MOORING_FSCONFIG_SET_FLAG), Array(flag.utf8), nil)
     }
@@ -176,6 +167,20 @@ public enum MountCalls {
         "fsmount", on: quoted(name), Errno(rawValue: CInt(-mount)), detail: messages(context))
     }
     return Descriptor(owning: CInt(mount))
+  }
+
+  /// Gives one option, `key=value` or a word, to a descriptor of `fsopen`.
+  static func configure(
+    _ context: borrowing Descriptor, _ parameter: KernelString
+  ) throws(SystemCallFailure) {
+    let parts = parameter.bytes.split(separator: 0x3D, maxSplits: 1)
+    let key = Array(parts.first ?? [])
+    if parameter.bytes.contains(0x3D) {
+      let value = parts.count > 1 ? Array(parts[1]) : []
+      try configure(context, UInt32(MOORING_FSCONFIG_SET_STRING), key, value)
+    } else {
+      try configure(context, UInt32(MOORING_FSCONFIG_SET_FLAG), key, nil)
+    }
   }
 
   private static func names(of flags: SuperblockFlags) -> [String] {

@@ -94,6 +94,7 @@ struct DumpCommand: SupervisedCommand {
     var options = DumpOptions(source, images: imagesDir, plugins: plugins.options)
     options.mounts = try mappings.options(atDump: true)
     options.links = try mappings.linkOptions(leaveOut)
+    options.mounts.leftOut = options.links.leftOut
     options.links.macsecKeys = try macsecKeys.map { try MacsecKeys(file: $0) }
     options.scripts = scripts.scripts
     options.savesWireguardKeys = wireguardKeys

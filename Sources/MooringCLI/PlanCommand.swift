@@ -55,6 +55,7 @@ struct RestoreSourceOptions: ParsableArguments {
     options.mounts = try mappings.options(atDump: false)
     options.mounts.allowsLooserFlags = allowLooserFlags
     options.links = try linkOptions()
+    options.mounts.leftOut = options.links.leftOut
     options.networkFiles = try networkFiles(options.links)
     options.files = try files.options(mappings.external)
     if let option = options.files.inherited.first(where: { $0.pid != nil }) {

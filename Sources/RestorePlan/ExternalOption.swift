@@ -193,6 +193,8 @@ public struct MountOptions: Sendable {
   /// What comes from a place outside that is read-only, nosuid, nodev, noexec or nosymfollow may be less
   /// strict than that.
   public var allowsLooserFlags = false
+  /// What may be lost.
+  public var leftOut = LeaveOut()
 
   public init() {}
 

@@ -8,6 +8,7 @@ public struct LeaveOut: Hashable, Sendable {
     case sysctl, link
     case macsecKeys = "macsec-keys"
     case linkParameter = "link-parameter"
+    case mountOption = "mount-option"
 
     /// What the help says: the value that names one thing, and what is left out.
     public var about: (value: String, text: String) {
@@ -20,6 +21,7 @@ public struct LeaveOut: Hashable, Sendable {
       case .link: ("link:KIND", "links of this kind, and those that lie on them")
       case .macsecKeys:
         ("macsec-keys[:LINK]", "the associations of macsec links, whose keys no kernel tells")
+      case .mountOption: ("mount-option:TYPE/NAME", "an option of file systems of this type")
       case .linkParameter:
         ("link-parameter:KIND/NAME", "a parameter of links, as mooring links names it")
       }

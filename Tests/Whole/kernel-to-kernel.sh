@@ -74,6 +74,48 @@ expect_status 0 mooring verify -D images --netns two
 test_case "bad input"
 expect_status 64 mooring restore -D images --only links --netns two --leave-out sysctls
 
+edit_mounts() { "$repository/Tests/Whole/edit-image" images/mountpoints-*.img "$@"; }
+
+# The number of the entry of a mount point.
+entry_of() { edit_mounts field mountpoint | grep -nxF "$1" | cut -d: -f1 | awk '{ print $1 - 1 }'; }
+
+test_case "an option of a superblock that this kernel does not know is found before"
+make_tree --scenario superblock-options
+dump_and_end
+edit_mounts set "$(entry_of /size)" options size=1024k,of-another-kernel
+remember_host "$root"
+expect_status 2 mooring restore -D images -r "$root" -d
+expect_error_has 'does not take its option of-another-kernel'
+expect_error_has "--leave-out 'mount-option:tmpfs/of-another-kernel'"
+expect_status 2 mooring plan -D images -r "$root"
+expect_same_host
+restore_detached --leave-out mount-option:tmpfs/of-another-kernel
+expect_status 0 mooring verify -D images -t "$holder" \
+  --leave-out mount-option:tmpfs/of-another-kernel
+expect_status 3 mooring verify -D images -t "$holder"
+end_holder
+
+test_case "a file system that this kernel does not have is found before, with its module"
+make_tree --scenario process-files --pidns
+dump_and_end
+# All that show a proc.
+for entry in $(edit_mounts field fstype | grep -nx 1 | cut -d: -f1); do
+  edit_mounts set $((entry - 1)) fstype 16
+  edit_mounts set $((entry - 1)) 14 of_another_kernel
+done
+expect_status 2 mooring restore -D images -r "$root" -d --enable-fs of_another_kernel
+expect_error_has 'no file system of_another_kernel'
+expect_error_has 'modprobe of_another_kernel'
+
+test_case "namespaces that cannot be made are found before"
+make_tree --scenario empty --pidns
+dump_and_end
+status=0
+unshare -Ur --mount sh -c 'echo 0 >/proc/sys/user/max_pid_namespaces
+  mooring plan -D images -r root' >out 2>err || status=$?
+expect_equal "$status" 2 "exit status"
+expect_error_has 'makes none: /proc/sys/user/max_pid_namespaces is 0'
+
 # Sets of several kernels: each comes back on the one that runs, and a tool that is not ours agrees.
 settings=$(cat "$fixtures/kernels/settings.txt")
 

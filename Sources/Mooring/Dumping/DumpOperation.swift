@@ -143,7 +143,9 @@ public struct DumpOperation {
             + "stop what changes them, or try again")
       }
       saved.mountTable = mounts.classification.moored(
-        isFile: contents.isFile, unlinkedAs: contents.unlinkedAs)
+        isFile: contents.isFile, unlinkedAs: contents.unlinkedAs
+      )
+      .leavingOut(options.mounts.leftOut)
     }
     saved.pluginNames = chain?.inventoryPlugins ?? []
     return saved

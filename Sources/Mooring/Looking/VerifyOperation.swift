@@ -153,7 +153,7 @@ public struct VerifyOperation {
       var result = Verification()
       if parts.contains(.mounts), case .process(let pid) = options.subject {
         let plan = RestoreRequest(
-          table: saved.mounts, namespaces: saved.namespaces,
+          table: saved.mounts.leavingOut(options.leftOut), namespaces: saved.namespaces,
           archivedDevices: saved.archivedDevices, options: options.mounts
         ).plan()
         result = try Verification.compare(

@@ -94,6 +94,7 @@ public struct RestoreOperation {
     let images = try ImageDirectory.open(options.images)
     let available = try images.parts()
     var saved = try images.load(only: (options.parts ?? available).union(.mounts))
+    saved.mountTable = saved.mountTable?.leavingOut(options.mounts.leftOut)
     let outside = OutsidePaths.look(at: options.mounts, saved.mounts)
     let root = try options.root.map { try resolvedRoot($0) }
     try MountPointKinds.complete(&saved.mounts, images, saved.archivedDevices, root: root)
@@ -115,8 +116,16 @@ public struct RestoreOperation {
       saved.networks, options.links, files: networkFiles, mapping: saved.namespaces.mapping,
       log: log)
     let linkPlan = try networks.firstPlan(awaitsScript: !options.scripts.commands.isEmpty)
+    var plan = request.plan()
+    let kernel = FileSystemTrial.ask(plan) {
+      try UserNamespaceMaker.make(
+        IDMapping(
+          users: [.init(inside: 0, outside: 0, count: 1)],
+          groups: [.init(inside: 0, outside: 0, count: 1)]))
+    }
+    plan.findings += kernel.findings(for: plan, saved.namespaces)
     return Prepared(
-      saved: saved, plan: request.plan(), root: root, host: host, networks: networks,
+      saved: saved, plan: plan, root: root, host: host, networks: networks,
       linkPlan: linkPlan,
       filePlan: OpenFiles.plan(
         saved.files, options.files, inherited, networks: saved.networks, forCommand: forCommand),
