@@ -11,6 +11,8 @@ struct WorkerProcess: ~Copyable {
   /// The process that holds (or will hold) the namespaces, as the engine sees it.
   private(set) var pid: pid_t
   private var isEnded = false
+  /// It is the holder, and says nothing more: that its end of the channel is closed is no failure.
+  private var isHolding = false
 
   /// Forks the worker. The calling process must have no threads that hold locks of the run time.
   ///
@@ -87,10 +89,11 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// The tree is verified: the worker becomes the holder.
-  func hold() throws {
+  mutating func hold() throws {
     try say(Message(.hold))
     let message = try next()
     if message.kind != .held { throw unexpected(message) }
+    isHolding = true
   }
 
   /// Tells the worker. Where it has ended, why it did is the failure, not that nobody listens.
@@ -109,6 +112,7 @@ struct WorkerProcess: ~Copyable {
   ///
   /// What fails after that, because the worker or its namespaces are gone, is a consequence.
   func ownFailure() -> EngineFailure? {
+    if isHolding { return nil }
     var event = pollfd(fd: channel.socket.number, events: Int16(POLLIN), revents: 0)
     while poll(&event, 1, 0) > 0 {
       do {
