@@ -182,7 +182,7 @@ public struct ImageDirectory: ~Copyable, Sendable {
       let word = String(decoding: entry, as: UTF8.self)
       guard let part = SavedParts(word: word) else {
         throw ImageError(
-          ImageName.inventory, .badValue(field: "a part of the set", value: "\"\(word)\""))
+          ImageName.inventory, .badValue(field: "a part of the set", value: quoted(Array(entry))))
       }
       parts.insert(part)
     }
@@ -216,7 +216,9 @@ public struct ImageDirectory: ~Copyable, Sendable {
         let name = String(decoding: namespace.kind, as: UTF8.self)
         guard let kind = NamespaceKind(rawValue: name) else {
           throw ImageError(
-            ImageName.inventory, .badValue(field: "a kind of namespace", value: "\"\(name)\""))
+            ImageName.inventory,
+            .badValue(
+              field: "a kind of namespace", value: quoted(Array(namespace.kind))))
         }
         namespaces.own[kind] = namespace.inode
       }
@@ -236,9 +238,10 @@ public struct ImageDirectory: ~Copyable, Sendable {
     _ inventory: ImageInventoryEntry
   ) throws(ImageError) {
     if namespaces.own[.user] != nil, let id = ids[.user] {
-      namespaces.mapping = try entry(
-        ImageUserNamespaceEntry.self, kind: .userNamespace, in: ImageName.userNamespace(id)
-      ).map(NamespaceImages.mapping)
+      let file = ImageName.userNamespace(id)
+      if let entry = try entry(ImageUserNamespaceEntry.self, kind: .userNamespace, in: file) {
+        namespaces.mapping = try NamespaceImages.mapping(entry, file: file)
+      }
     }
     if namespaces.own[.uts] != nil, let id = ids[.uts] {
       let file = ImageName.hostNames(id)
@@ -247,8 +250,14 @@ public struct ImageDirectory: ~Copyable, Sendable {
       }
     }
     if !inventory.engineVersion.isEmpty {
-      if inventory.hasMonotonicOffset { namespaces.monotonicOffset = inventory.monotonicOffset }
-      if inventory.hasBootTimeOffset { namespaces.bootTimeOffset = inventory.bootTimeOffset }
+      if inventory.hasMonotonicOffset {
+        namespaces.monotonicOffset = try NamespaceImages.checked(
+          inventory.monotonicOffset, "the offset of the monotonic clock")
+      }
+      if inventory.hasBootTimeOffset {
+        namespaces.bootTimeOffset = try NamespaceImages.checked(
+          inventory.bootTimeOffset, "the offset of the boot-time clock")
+      }
     } else if namespaces.own[.time] != nil, let id = ids[.time] {
       for file in [ImageName.timeNamespace(id), ImageName.timeNamespace(0)] {
         let found = try entry(ImageTimeNamespaceEntry.self, kind: .timeNamespace, in: file)

@@ -98,6 +98,9 @@ enum MountEntry {
     if entry.hasIDMap {
       mount.idMapping = IDMapping(
         users: entry.idMap.users.map(range), groups: entry.idMap.groups.map(range))
+      if let problem = mount.idMapping?.problem {
+        throw ImageError(file, .badValue(field: "a map of IDs", value: problem), at: offset)
+      }
     }
     setMooring(of: &mount, key: key, from: entry)
     mount.isPeerGroupOutside = entry.peerGroupIsOutside || isSharedOutside(mount, entry)

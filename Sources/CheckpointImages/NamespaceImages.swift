@@ -19,11 +19,18 @@ enum NamespaceImages {
     return entry
   }
 
-  static func mapping(_ entry: ImageUserNamespaceEntry) -> IDMapping {
+  /// - Throws: `ImageError` for ranges that the kernel would refuse.
+  static func mapping(
+    _ entry: ImageUserNamespaceEntry, file: String
+  ) throws(ImageError) -> IDMapping {
     func range(_ extent: ImageUserNamespaceEntry.Extent) -> IDMapping.Range {
       IDMapping.Range(inside: extent.first, outside: extent.lowerFirst, count: extent.count)
     }
-    return IDMapping(users: entry.uidMap.map(range), groups: entry.gidMap.map(range))
+    let mapping = IDMapping(users: entry.uidMap.map(range), groups: entry.gidMap.map(range))
+    if let problem = mapping.problem {
+      throw ImageError(file, .badValue(field: "a map of IDs", value: problem))
+    }
+    return mapping
   }
 
   static func hostNames(_ namespaces: ContainerNamespaces) -> ImageHostNamesEntry {
@@ -68,6 +75,15 @@ enum NamespaceImages {
       try nanoseconds(entry.monotonic, "monotonic", file) - reading(CLOCK_MONOTONIC, ahead: 0)
     namespaces.bootTimeOffset =
       try nanoseconds(entry.boottime, "boottime", file) - reading(CLOCK_BOOTTIME, ahead: 0)
+  }
+
+  /// An offset as the inventory has it, in nanoseconds: within what the kernel takes
+  /// (`KTIME_SEC_MAX / 2` in seconds).
+  static func checked(_ offset: Int64, _ field: String) throws(ImageError) -> Int64 {
+    guard offset.magnitude <= Int64.max.magnitude / 2 else {
+      throw ImageError(ImageName.inventory, .badValue(field: field, value: "\(offset) ns"))
+    }
+    return offset
   }
 
   private static func reading(_ clock: clockid_t, ahead: Int64?) -> Int64 {

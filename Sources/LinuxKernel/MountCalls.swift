@@ -241,9 +241,9 @@ public enum MountCalls {
     for _ in 0..<16 {
       let count = read(context.number, &buffer, buffer.count)
       guard count > 0 else { break }
-      var text = String(decoding: buffer[..<count], as: UTF8.self)
-      while text.last == "\n" { text.removeLast() }
-      found.append(text)
+      var text = buffer[..<count]
+      while text.last == 0x0A { text.removeLast() }
+      found.append(KernelString(Array(text)).description)
     }
     return found.isEmpty ? "" : "the kernel says: " + found.joined(separator: "; ")
   }

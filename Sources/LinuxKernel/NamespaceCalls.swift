@@ -73,8 +73,10 @@ public enum NamespaceCalls {
   ) throws(SystemCallFailure) {
     func line(_ clock: String, _ offset: Int64) -> String {
       let billion: Int64 = 1_000_000_000
-      let nanoseconds = (offset % billion + billion) % billion
-      return "\(clock) \((offset - nanoseconds) / billion) \(nanoseconds)\n"
+      // Rounded down, without leaving 64 bits where the offset is near their end.
+      let (seconds, rest) = offset.quotientAndRemainder(dividingBy: billion)
+      return rest < 0
+        ? "\(clock) \(seconds - 1) \(rest + billion)\n" : "\(clock) \(seconds) \(rest)\n"
     }
     try writeFile(
       "/proc/self/timens_offsets",

@@ -167,7 +167,7 @@ struct MountMappingOptions: ParsableArguments {
     for text in skipMnt { options.skipped.append(try MountPath(option: text, of: "--skip-mnt")) }
     for text in enableFs {
       for name in text.split(separator: ",") {
-        options.enabledFileSystems.insert(KernelString(String(name)))
+        options.enabledFileSystems.insert(KernelString(option: String(name)))
       }
     }
     return options
@@ -303,7 +303,7 @@ struct LineLogHandler: LogHandler {
     case .notice: word = "note: "
     default: word = ""
     }
-    let bytes = Array((word + "\(event.message)\n").utf8)
+    let bytes = Array((word + visibleText("\(event.message)") + "\n").utf8)
     _ = write(descriptor, bytes, bytes.count)
   }
 }

@@ -1,11 +1,12 @@
 import FoundationEssentials
 import Glibc
 import Mooring
+import MountTable
 import RestorePlan
 
 /// What the command says: results on standard output, everything else on standard error.
 enum Report {
-  static func complain(_ text: String) { write(text + "\n", to: 2) }
+  static func complain(_ text: String) { write(visibleText(text) + "\n", to: 2) }
 
   static func failure(_ failure: EngineFailure) {
     complain(failure.description)
@@ -17,7 +18,7 @@ enum Report {
   static func lines(_ lines: some Sequence<String>) {
     var text: [UInt8] = []
     for line in lines {
-      text += line.utf8
+      text += visibleText(line).utf8
       text.append(0x0A)
     }
     write(text, to: 1)
@@ -27,7 +28,8 @@ enum Report {
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    write([UInt8](try encoder.encode(value)) + [0x0A], to: 1)
+    let text = String(decoding: try encoder.encode(value), as: UTF8.self)
+    write(visibleJSON(text) + "\n", to: 1)
   }
 
   private static func write(_ text: String, to descriptor: CInt) {

@@ -21,7 +21,8 @@ extension KernelString: ExpressibleByStringLiteral {
 }
 
 extension KernelString: CustomStringConvertible {
-  /// The bytes as text; control characters, backslashes and what is not UTF-8 as `\ooo`.
+  /// The bytes as text; what a terminal would not show, backslashes and what
+  /// is not UTF-8 as `\ooo`.
   public var description: String { escapedText(bytes) }
 
   /// Reads the form that `description` writes; `nil` for a backslash without three octal digits.
@@ -47,7 +48,7 @@ extension KernelString: Codable {
   }
 }
 
-/// Text for people and JSON: valid UTF-8 stays, everything else becomes `\ooo`.
+/// Text for people and JSON: UTF-8 that can be seen stays, everything else becomes `\ooo`.
 func escapedText(_ bytes: [UInt8]) -> String {
   if bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && $0 != 0x5C }) {
     return String(decoding: bytes, as: UTF8.self)
@@ -66,7 +67,11 @@ func escapedText(_ bytes: [UInt8]) -> String {
     }
     let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2
     if let scalar = String(validating: rest.prefix(length), as: UTF8.self) {
-      text += scalar
+      if scalar.unicodeScalars.allSatisfy({ $0.isVisible }) {
+        text += scalar
+      } else {
+        for byte in rest.prefix(length) { text += octal(byte) }
+      }
       rest = rest.dropFirst(length)
     } else {
       text += octal(byte)
@@ -101,7 +106,7 @@ func unescapedBytes(_ text: String) -> [UInt8]? {
   return bytes
 }
 
-private func octal(_ byte: UInt8) -> String {
+func octal(_ byte: UInt8) -> String {
   let digits = String(byte, radix: 8)
   return "\\" + String(repeating: "0", count: 3 - digits.count) + digits
 }

@@ -1,4 +1,5 @@
 import Logging
+import MountTable
 
 /// What plugins have to say, as lines of the engine's log.
 ///
@@ -69,17 +70,8 @@ struct PluginLog {
     }
   }
 
-  /// The bytes as text that does nothing to a terminal: control characters as `\u{1B}`, what is not
-  /// UTF-8 as U+FFFD.
+  /// The bytes as text that does nothing to a terminal.
   static func text(_ bytes: [UInt8]) -> String {
-    var text = ""
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-      switch scalar.value {
-      case 0x09: text.unicodeScalars.append(scalar)
-      case 0..<0x20, 0x7F..<0xA0: text += "\\u{\(String(scalar.value, radix: 16))}"
-      default: text.unicodeScalars.append(scalar)
-      }
-    }
-    return text
+    visibleText(String(decoding: bytes, as: UTF8.self), keeping: ["\t"])
   }
 }

@@ -54,7 +54,7 @@ extension Classifier {
       if chosen.isEmpty {
         findings.append(
           Finding(
-            "--external 'mnt[\(path)]:\(key)' names a path at which nothing is mounted",
+            "--external 'mnt[\(path.inOption)]:\(key.inOption)' names a path at which nothing is mounted",
             cures: ["leave the option out, or correct the path"]))
       }
     }
@@ -98,7 +98,8 @@ extension Classifier {
       Finding(
         "\(tooLong.joined(separator: " and ")) has more than 255 bytes, which the restore cannot give to "
           + "a new \(mount.fileSystem)", on: mount,
-        cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+        cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint.asWord)"])
+    )
   }
 
   /// Whether the mount shows what a file system that is made anew will not have: a process, a terminal,
@@ -121,7 +122,7 @@ extension Classifier {
       "it shows \"\(mount.root)\" of a \(mount.fileSystem), which is not there when that is made anew",
       on: mount,
       cures: [
-        "map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)",
+        "map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint.asWord)",
         "give a plugin that answers for it: -L DIR",
       ])
   }
@@ -208,7 +209,9 @@ extension Classifier {
           Finding(
             "it shows what has been unlinked in a file system from outside (that of mount "
               + "\(table.mounts[origin].id)), which the restore does not write to", on: mount,
-            cures: ["leave it out: --skip-mnt \(mount.mountPoint)", "map it: \(mapping(mount))"]))
+            cures: [
+              "leave it out: --skip-mnt \(mount.mountPoint.asWord)", "map it: \(mapping(mount))",
+            ]))
       }
       guard result.kinds[origin] == .newSuperblock else { continue }
       // Of what is made, whatever the images call this mount of it.
@@ -217,7 +220,9 @@ extension Classifier {
         Finding(
           "it shows what has been unlinked in a \(mount.fileSystem), where nobody can make it again",
           on: mount,
-          cures: ["leave it out: --skip-mnt \(mount.mountPoint)", "map it: \(mapping(mount))"]))
+          cures: [
+            "leave it out: --skip-mnt \(mount.mountPoint.asWord)", "map it: \(mapping(mount))",
+          ]))
     }
     guard let host else { return }
     let outside = table.mounts.indices.filter { index in

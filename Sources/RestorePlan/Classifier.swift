@@ -180,9 +180,9 @@ public struct Classifier {
       }
       if mount.fileSystem != "autofs" {
         let condition = mount.fileSystem == "overlay" ? ", if its layers lie in the container" : ""
-        cures.append("let it be mounted anew\(condition): --enable-fs \(mount.fileSystem)")
+        cures.append("let it be mounted anew\(condition): --enable-fs \(mount.fileSystem.asWord)")
       }
-      cures.append("leave it out: --skip-mnt \(mount.mountPoint)")
+      cures.append("leave it out: --skip-mnt \(mount.mountPoint.asWord)")
       return Finding("the restore cannot make its file system (\(what))", on: mount, cures: cures)
     }
     return Finding(
@@ -207,7 +207,7 @@ extension Classifier {
 }
 
 /// The option that maps a mount.
-func mapping(_ mount: Mount) -> String { "--external 'mnt[\(mount.mountPoint)]:KEY'" }
+func mapping(_ mount: Mount) -> String { "--external 'mnt[\(mount.mountPoint.inOption)]:KEY'" }
 
 /// What the anchors of one superblock show; finds the widest one that contains a root.
 private struct Anchors {

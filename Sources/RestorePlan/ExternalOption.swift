@@ -41,25 +41,25 @@ public enum ExternalOption: Hashable, Sendable {
       guard !value.isEmpty else {
         throw OptionError("--external '\(text)': a key is missing: 'mnt[\(inside)]:KEY'")
       }
-      self = .mountAtPath(try Self.path(inside, in: text), key: KernelString(value))
+      self = .mountAtPath(try Self.path(inside, in: text), key: KernelString(option: value))
     case "mnt":
       guard !value.isEmpty else {
         throw OptionError(
           "--external '\(text)': expected 'mnt[/path]:KEY' at dump, 'mnt[KEY]:PATH' at restore")
       }
-      self = .mountForKey(KernelString(inside), path: try Self.place(value, in: text))
+      self = .mountForKey(KernelString(option: inside), path: try Self.place(value, in: text))
     case "dev":
       if let device = Self.device(inside) {
         guard !value.isEmpty else {
           throw OptionError("--external '\(text)': a key is missing: 'dev[\(inside)]:KEY'")
         }
-        self = .device(device, key: KernelString(value))
+        self = .device(device, key: KernelString(option: value))
       } else {
         guard value.hasPrefix("/") else {
           throw OptionError(
             "--external '\(text)': expected 'dev[MAJOR/MINOR]:KEY' or 'dev[KEY]:/dev/path'")
         }
-        self = .deviceForKey(KernelString(inside), path: try Self.path(value, in: text))
+        self = .deviceForKey(KernelString(option: inside), path: try Self.path(value, in: text))
       }
     default:
       throw OptionError("--external '\(text)': the kind '\(kind)' is not one of mnt, dev")
@@ -80,7 +80,7 @@ public enum ExternalOption: Hashable, Sendable {
       throw OptionError("--ext-mount-map '\(text)': expected KEY:VALUE, or auto")
     }
     if atDump {
-      self = .mountAtPath(try Self.path(key, in: text), key: KernelString(value))
+      self = .mountAtPath(try Self.path(key, in: text), key: KernelString(option: value))
     } else {
       self = .mountForKey(KernelString(key), path: try Self.path(value, in: text))
     }
@@ -146,13 +146,13 @@ extension ExternalOption: CustomStringConvertible {
   /// As it is spelt on the command line.
   public var description: String {
     switch self {
-    case .mountAtPath(let path, let key): "mnt[\(path)]:\(key)"
-    case .mountForKey(let key, let path): "mnt[\(key)]:\(path)"
-    case .sourceAtPath(let place, let path): "mnt[\(place)]:\(path)"
+    case .mountAtPath(let path, let key): "mnt[\(path.inOption)]:\(key.inOption)"
+    case .mountForKey(let key, let path): "mnt[\(key.inOption)]:\(path.inOption)"
+    case .sourceAtPath(let place, let path): "mnt[\(place.inOption)]:\(path.inOption)"
     case .detect(let masters, let sharing):
       "mnt[]" + (masters || sharing ? ":" : "") + (masters ? "m" : "") + (sharing ? "s" : "")
     case .device(let device, let key): "dev[\(device.major)/\(device.minor)]:\(key)"
-    case .deviceForKey(let key, let path): "dev[\(key)]:\(path)"
+    case .deviceForKey(let key, let path): "dev[\(key.inOption)]:\(path.inOption)"
     }
   }
 }
@@ -175,6 +175,11 @@ extension MountPath {
       throw OptionError("\(option): \"\(text)\" must be an absolute path without '.' and '..'")
     }
   }
+}
+
+extension KernelString {
+  /// A key or a name as an option spells it: as a path, with `\ooo` for a byte in octal.
+  public init(option text: String) { self = KernelString(escaped: text) ?? KernelString(text) }
 }
 
 /// An option's value that cannot be read; exit status 64.

@@ -32,6 +32,7 @@ public struct Finding: Hashable, Sendable, Codable, CustomStringConvertible {
     if let mount, let path { text = "\(path) (mount \(mount)): " }
     text += message
     if !cures.isEmpty { text += "; " + cures.joined(separator: ", or ") }
-    return text
+    // Whatever stands in it, a finding is one line.
+    return visibleText(text, keeping: [])
   }
 }

@@ -57,7 +57,7 @@ extension RestorePlanner {
       findings.append(
         Finding(
           "the images hold no content for its file system (\(mount.device))", on: mount,
-          cures: ["dump again", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+          cures: ["dump again", "leave it out: --skip-mnt \(mount.mountPoint.asWord)"]))
     }
   }
 
@@ -122,7 +122,7 @@ extension RestorePlanner {
           findings.append(
             Finding(
               "it came from outside under the key \(key), and nothing says what that is here",
-              on: mount, cures: ["name it: --external 'mnt[\(key)]:/host/path'"]))
+              on: mount, cures: ["name it: --external 'mnt[\(key.inOption)]:/host/path'"]))
         }
       case .device(let key):
         usedKeys.insert(key)
@@ -141,7 +141,7 @@ extension RestorePlanner {
             on: mount,
             cures: [
               "allow what was detected: --external 'mnt[]'",
-              "name its place: --external 'mnt[\(mount.mountPoint)]:\(path)'",
+              "name its place: --external 'mnt[\(mount.mountPoint.inOption)]:\(path.inOption)'",
             ]))
       default: break
       }
@@ -166,7 +166,8 @@ extension RestorePlanner {
   }
 
   private mutating func checkReachable(_ mount: Mount, _ path: MountPath) {
-    let elsewhere = "take it from elsewhere: --external 'mnt[\(mount.mountPoint)]:/host/path'"
+    let elsewhere =
+      "take it from elsewhere: --external 'mnt[\(mount.mountPoint.inOption)]:/host/path'"
     switch request.outside[path] {
     case .unreachable(let reason):
       findings.append(

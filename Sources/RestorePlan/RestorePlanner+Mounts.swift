@@ -182,7 +182,9 @@ extension RestorePlanner {
           Finding(
             "its layer \"\(path)\" is no path of the container that the restore could look up",
             on: mount,
-            cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+            cures: [
+              "map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint.asWord)",
+            ]))
         continue
       }
       let below = tree.mount(showing: path)
@@ -191,7 +193,9 @@ extension RestorePlanner {
         Finding(
           "its layer \(path) lies on mount \(below.id) at \(below.mountPoint), which the restore mounts "
             + "later", on: mount,
-          cures: ["map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint)"]))
+          cures: [
+            "map it: \(mapping(mount))", "leave it out: --skip-mnt \(mount.mountPoint.asWord)",
+          ]))
     }
   }
 }
@@ -204,7 +208,8 @@ extension IDMapping {
     for (prefix, ranges) in [("uid=", users), ("gid=", groups)] where text.hasPrefix(prefix) {
       guard let id = UInt32(text.dropFirst(prefix.count)) else { continue }
       for range in ranges where id >= range.outside && id - range.outside < range.count {
-        return KernelString(prefix + String(range.inside + (id - range.outside)))
+        let (inside, overflows) = range.inside.addingReportingOverflow(id - range.outside)
+        return overflows ? parameter : KernelString(prefix + String(inside))
       }
     }
     return parameter

@@ -114,7 +114,7 @@ import Testing
         $0.uniqueID = 1 << 40
         $0.idMapping = IDMapping(
           users: [.init(inside: 0, outside: 1000, count: 10)],
-          groups: [.init(inside: 5, outside: .max, count: 1)])
+          groups: [.init(inside: 5, outside: .max - 1, count: 1)])
       }
     ),
     (

@@ -9,7 +9,7 @@ import Testing
 @Suite struct NetworkToolTests {
   private static let canUnshare = shell("unshare -n true").status == 0 && hasTool("ip")
 
-  /// What is done in the network namespace before it is saved.
+  /// What is done in the network namespace before it is saved. Link-local addresses come with the carrier.
   private static let layout = """
     ip link set lo up && \
     ip link add v2 index 2 type veth peer name v3 index 3 && \
@@ -18,7 +18,7 @@ import Testing
     ip route add 10.79.0.0/16 via 10.77.0.2 table 100 && \
     ip route add 10.80.0.0/16 nexthop via 10.77.0.3 weight 2 nexthop via 10.77.0.4 && \
     ip -6 route add fd78::/64 via fd77::2 table 100 && \
-    ip rule add from 10.77.0.1 table 100 && ip -6 rule add from fd77::1 table 100
+    ip rule add from 10.77.0.1 table 100 && ip -6 rule add from fd77::1 table 100 && sleep 2
     """
 
   private static func save(_ path: String) -> String {
@@ -29,9 +29,10 @@ import Testing
     """
   }
 
+  // Routes to one's own IPv6 addresses come some time after these.
   private static let show = """
     ip -o addr show | sed 's/ *valid_lft.*//;s/tentative//;s/ *$//' && \
-    ip -4 route show table all && ip -6 route show table all && ip rule && ip -6 rule
+    ip -4 route show table all && ip -6 route show table all | grep -v ^local && ip rule && ip -6 rule
     """
 
   private func table(_ folder: TemporaryDirectory) throws -> NetworkTable {
@@ -92,7 +93,7 @@ import Testing
     // Links that make no addresses and routes by themselves.
     let links = """
       ip link set lo up; ip link add v2 index 2 type veth peer name v3 index 3; \
-      ip link set v2 addrgenmode none up; ip link set v3 addrgenmode none up
+      ip link set v2 addrgenmode none up; ip link set v3 addrgenmode none up; sleep 1
       """
     let restore = """
       ip addr restore < \(files[0]) && ip route restore < \(files[1]) && \

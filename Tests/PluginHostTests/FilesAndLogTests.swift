@@ -54,7 +54,7 @@ import Testing
     #expect(
       Set(run.lines) == [
         "log info: misbehave.so: misbehave: one line",
-        "log error: misbehave.so: bell \\u{7}, escape \\u{1b}[31m, byte \u{FFFD}",
+        "log error: misbehave.so: bell \\007, escape \\033[31m, byte \u{FFFD}",
         "log info: misbehave.so: to standard output, unfinished",
         "log warning: misbehave.so: to standard error", "dump-mount: misbehave",
       ], run.text)

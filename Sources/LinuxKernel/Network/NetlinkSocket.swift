@@ -1,6 +1,7 @@
 import CLibnl
 import Glibc
 import LinkTable
+import MountTable
 import SystemPackage
 
 /// A rtnetlink socket (`rtnetlink(7)`), opened through libnl. It belongs to the network namespace in which
@@ -339,7 +340,7 @@ public final class NetlinkSocket {
       guard let attributes = try? NetlinkAttributes(rest),
         let text = attributes[Constant.errorText]?.text, !text.isEmpty
       else { return "" }
-      return "the kernel says: " + String(decoding: text, as: UTF8.self)
+      return "the kernel says: \(KernelString(Array(text)))"
     }
   }
 

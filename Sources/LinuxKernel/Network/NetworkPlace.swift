@@ -1,6 +1,7 @@
 import CMooring
 import Glibc
 import LinkTable
+import MountTable
 import SystemPackage
 
 /// A network namespace that the engine works in from outside: it is held open, has a netlink socket, and a
@@ -155,7 +156,7 @@ public final class NetworkPlace {
         over: agent.number)
       _ = try Self.answer(
         agent.number, "write",
-        "/proc/sys/net/\(String(decoding: setting.path, as: UTF8.self)) (\(quoted(setting.value)))")
+        "/proc/sys/net/\(KernelString(setting.path)) (\(quoted(setting.value)))")
     }
   }
 
@@ -243,10 +244,7 @@ public final class NetworkPlace {
     let answer = try Self.answer(agent.number, "execute", words[0]).bytes
     let status = Int32(nativeBytes: answer[...])
     guard status == 0 else {
-      let text = String(decoding: Self.contents(files[2]), as: UTF8.self)
-      throw ToolFailure(
-        words: words, status: status,
-        text: text.split(separator: "\n").first.map(String.init) ?? "")
+      throw ToolFailure(words: words, status: status, errors: Self.contents(files[2]))
     }
     return Self.contents(files[1])
   }
@@ -272,21 +270,5 @@ public final class NetworkPlace {
     let code = Int32(nativeBytes: packet.bytes.prefix(4))
     try checked(Int(code), call, subject)
     return (Array(packet.bytes.dropFirst(4)), packet.descriptors)
-  }
-}
-
-/// A program that did not succeed in a network namespace.
-public struct ToolFailure: Error, CustomStringConvertible {
-  public var words: [String]
-  /// As `waitpid` says it.
-  public var status: Int32
-  /// The first line of its standard error.
-  public var text: String
-
-  public var description: String {
-    let how =
-      status & 0x7F == 0
-      ? "exited with \((status >> 8) & 0xFF)" : "ended by signal \(status & 0x7F)"
-    return "\(words.joined(separator: " ")): \(how)" + (text.isEmpty ? "" : ": \(text)")
   }
 }

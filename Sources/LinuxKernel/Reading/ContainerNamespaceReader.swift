@@ -48,7 +48,8 @@ func clockOffset(_ clock: String, in text: [UInt8]) -> Int64? {
     guard fields.count == 3, fields[0] == clock else { continue }
     guard let seconds = Int64(fields[1]), let nanoseconds = Int64(fields[2]) else { return nil }
     let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    return overflow ? nil : whole + nanoseconds
+    let (offset, overflowToo) = whole.addingReportingOverflow(nanoseconds)
+    return overflow || overflowToo ? nil : offset
   }
   return nil
 }

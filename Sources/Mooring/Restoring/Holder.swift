@@ -1,6 +1,7 @@
 import CMooring
 import FileTable
 import Glibc
+import MountTable
 
 /// What the restored namespaces are for.
 public enum HolderCommand: Sendable {
@@ -83,7 +84,7 @@ struct Holder {
   }
 
   private func complain(_ text: String, on errors: CInt = 2) {
-    let bytes = Array((text + "\n").utf8)
+    let bytes = Array((visibleText(text) + "\n").utf8)
     _ = write(errors, bytes, bytes.count)
   }
 
