@@ -242,7 +242,7 @@ public struct NetworkComparison: Sendable {
       }
       if let count = counts[stable], count > 0 {
         counts[stable] = count - 1
-      } else if !(kind == .forwarding && record.isListeningByItself) {
+      } else if !(kind == .forwarding && expected.table.isListeningByItself(record)) {
         differences.append("\(text(kind, record)) is not there")
       }
     }

@@ -1,13 +1,17 @@
 /// Kinds of which two links are made at once, each the other's end.
 extension LinkKind {
+  /// Parameter 1 is a whole message for the other end, which could say in what namespace that is to be. The
+  /// kernel never tells it, so that an image that has one was made by hand: it is put together anew.
+  private static let peer: UInt16 = 1
+
   static let pairs: [LinkKind] = [
-    LinkKind("veth", isPair: true),
-    LinkKind("vxcan", isPair: true),
+    LinkKind("veth", readOnly: [peer], isPair: true),
+    LinkKind("vxcan", readOnly: [peer], isPair: true),
     // IFLA_NETKIT_…
     LinkKind(
       Netkit.kind,
       "- primary policy peer-policy mode scrub peer-scrub headroom tailroom pairing",
-      readOnly: [Netkit.primary], isPair: true),
+      readOnly: [peer, Netkit.primary], isPair: true),
   ]
 }
 

@@ -19,12 +19,26 @@ extension NetworkTable {
   }
 }
 
-extension NetlinkRecord {
-  /// Whether a device listens to a group (`NDA_LLADDR`, no destination) that goes with an IPv6 address of
-  /// its own: that comes with the carrier, and when the address is known to be nobody else's.
-  var isListeningByItself: Bool {
-    guard attributes[1] == nil, attributes[9] == nil, let group = attributes[2]?.payload
+extension NetworkTable {
+  /// Whether a device listens to the group (`NDA_LLADDR`, no destination) of one of its own IPv6 addresses
+  /// (RFC 4291, 2.7.1): the kernel sees to that when the carrier comes and the address is known to be nobody
+  /// else's. Where no address asks for it, somebody put the group there.
+  func isListeningByItself(_ record: NetlinkRecord) -> Bool {
+    guard record.attributes[1] == nil, record.attributes[9] == nil,
+      let group = record.attributes[2]?.payload, group.count == 6,
+      group.starts(with: [0x33, 0x33, 0xFF])
     else { return false }
-    return group.starts(with: [0x33, 0x33, 0xFF])
+    let index: Int32 = record.number(at: 4)
+    let end = Array(group.suffix(3))
+    if let own = links.first(where: { $0.index == index })?.interfaceAddress,
+      Array(own.suffix(3)) == end
+    {
+      return true
+    }
+    return addresses.contains { address in
+      // struct ifaddrmsg: AF_INET6, and the link's index.
+      guard address.header.first == 10, address.number(at: 4) == index else { return false }
+      return address.attributes[1].map { Array($0.payload.suffix(3)) == end } ?? false
+    }
   }
 }
