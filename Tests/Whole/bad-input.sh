@@ -231,6 +231,12 @@ cp -a images/. bad/
 echo "no archive" >"bad/$archive"
 remember_host "$root"
 refused 1 mooring restore -D bad -r "$root" -d
+expect_error_has "Unrecognized archive format"
+# With a script there is more to undo, and the worker has ended when its failure is looked at.
+for attempt in 1 2 3 4 5 6 7 8; do
+  refused 1 mooring restore -D bad -r "$root" -d --action-script /bin/true
+  expect_error_has "Unrecognized archive format"
+done
 cp "images/$archive" "bad/$archive"
 truncate -s $(($(stat -c %s "images/$archive") / 2)) "bad/$archive"
 refused 1 mooring restore -D bad -r "$root" -d

@@ -151,6 +151,22 @@ for field in 1 2; do
   rm -rf bad
 done
 
+test_case "clock offsets at the ends of 64 bits"
+make_tree --seed 3 --clocks
+dump_and_end
+cp images/inventory.img inventory
+remember_host "$root"
+for field in 1002 1003; do
+  # In zigzag: the least, the greatest, and what is one above the least.
+  for number in 18446744073709551615 18446744073709551614 18446744073709551613; do
+    cp inventory images/inventory.img
+    "$edit" images/inventory.img set 0 "$field" "$number"
+    expect_status 1 mooring restore -D images -r "$root" -d
+    expect_error_has "timens_offsets"
+    expect_same_host
+  done
+done
+
 # --- The flags of places outside
 
 mkdir -p place/directory
@@ -282,6 +298,19 @@ COMMIT'; do
   expect_equal "$(ip netns exec two nft -s list ruleset)" "$(ip netns exec one nft -s list ruleset)" "the rules"
   ip netns del one
   ip netns del two
+
+  test_case "a plan refuses the rules that a restore refuses"
+  unshare --net --mount --propagation private sh -c 'nft add table inet x; exec sleep 1000' &
+  pid=$!
+  wait_until grep -qx sleep "/proc/$pid/comm"
+  rm -rf images
+  expect_status 0 mooring dump -t "$pid" -D images --external 'mnt[]'
+  end_process "$pid"
+  expect_status 0 mooring plan -D images -r / --external 'mnt[]'
+  echo 'include "/etc/hostname"' >>"$(echo images/nftables-*.img)"
+  remember_host
+  refused_for "reads files" mooring plan -D images -r / --external 'mnt[]'
+  refused_for "reads files" mooring restore -D images -r / -d --external 'mnt[]'
 fi
 
 # --- What is not a file any more when it is opened

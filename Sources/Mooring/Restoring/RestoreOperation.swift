@@ -64,7 +64,10 @@ public struct RestoreOperation {
   public func plan() throws -> (mounts: RestorePlan, links: LinkPlan, files: FilePlan) {
     try EngineFailure.wrapping("plan") {
       let prepared = try prepare(inheritedFiles(), forCommand: true)
-      return (prepared.plan, prepared.linkPlan, prepared.filePlan)
+      var links = prepared.linkPlan
+      // There are no pins and no pid file: they are about networks.
+      links.findings += prepared.otherFindings
+      return (prepared.plan, links, prepared.filePlan)
     }
   }
 
@@ -193,8 +196,10 @@ public struct RestoreOperation {
       do {
         try restore(prepared, inherited, images, chain, &worker, &journal)
       } catch {
-        // What else failed because the worker is gone is a consequence.
-        let first = worker.ownFailure()
+        // What else failed because the worker is gone is a consequence. Where it has told why already, nothing
+        // comes after that but the end of the channel.
+        let isTold = (error as? EngineFailure)?.isWorkersEnd ?? false
+        let first = isTold ? nil : worker.ownFailure()
         worker.end()
         guard var first else { throw error }
         first.attached = (error as? EngineFailure)?.attached ?? []
