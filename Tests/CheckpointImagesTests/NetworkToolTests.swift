@@ -31,7 +31,7 @@ import Testing
 
   // Routes to one's own IPv6 addresses come some time after these.
   private static let show = """
-    ip -o addr show | sed 's/ *valid_lft.*//;s/tentative//;s/ *$//' && \
+    ip -o addr show | sed 's/ *valid_lft.*//;s/ tentative//;s/ *$//' && \
     ip -4 route show table all && ip -6 route show table all | grep -v ^local && ip rule && ip -6 rule
     """
 
