@@ -111,4 +111,32 @@ struct WireguardTests {
     table.links = [Wireguard.link(Self.bare, [try Self.messages()[0]], withSecrets: false)]
     #expect(NetworkComparison(expected: network, found: table).differences.count == 1)
   }
+
+  @Test("keys are shown nowhere")
+  func secrets() throws {
+    func link(_ byte: UInt8) -> Link {
+      let data = NetlinkAttributes([
+        NetlinkAttribute(3, [UInt8](repeating: byte, count: 32)),
+        NetlinkAttribute(8, [UInt8](repeating: byte, count: 40)),
+      ])
+      return Link(
+        index: 2, type: 65534, flags: 0,
+        [
+          NetlinkAttribute(LinkAttribute.name.rawValue, text: Array("wg0".utf8)),
+          NetlinkAttribute(
+            LinkAttribute.linkInfo.rawValue,
+            nested: NetlinkAttributes([
+              NetlinkAttribute(1, text: Array("wireguard".utf8)), NetlinkAttribute(2, nested: data),
+            ])),
+        ])
+    }
+    let shown = LinkKind.parameters(of: link(0xAB)).map { "\($0.name) \($0.value)" }
+    #expect(shown.count == 2 && !shown.contains { $0.contains("abab") })
+    var table = NetworkTable()
+    table.links = [link(0xAB)]
+    let saved = SavedNetwork(id: 1, inode: 1, table: table, classes: [.native])
+    table.links = [link(0xCD)]
+    let differences = NetworkComparison(expected: saved, found: table).differences
+    #expect(!differences.contains { $0.contains("abab") || $0.contains("cdcd") })
+  }
 }

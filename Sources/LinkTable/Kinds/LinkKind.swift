@@ -143,6 +143,9 @@ public struct LinkKind: Sendable {
       guard place >= 0, !(known?.readOnly.contains(attribute.type) ?? false) else { return nil }
       let name = place < names.count ? names[place] : "attribute-\(attribute.type)"
       guard name != "-" else { return nil }
+      if known?.name == Wireguard.kind, Wireguard.secrets.contains(attribute.type) {
+        return (name, "(not shown)")
+      }
       return (name, value(attribute, name, isForeign: place >= names.count))
     }
   }

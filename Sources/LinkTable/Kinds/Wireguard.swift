@@ -3,6 +3,9 @@
 /// kind, as `WGDEVICE_A_…`.
 public enum Wireguard {
   public static let kind = "wireguard"
+  /// Parameters that are keys, or hold some: the private key, and the peers with their preshared ones. They
+  /// stand in images alone, never in what is shown.
+  static let secrets: Set<UInt16> = [3, 8]
   public static let getDevice: UInt8 = 0
   public static let setDevice: UInt8 = 1
 
