@@ -25,24 +25,23 @@ public struct ImageWriter: ~Copyable {
 
   /// Makes a directory beside `path`, or inside it where that is not possible.
   ///
+  /// - Parameter willMake: told before a name is made in a directory: who is killed then has left it.
   /// - Throws: `SystemCallFailure` where neither directory can be written, or `path` is there and
   ///   no directory.
-  public static func stage(for path: String) throws(SystemCallFailure) -> ImageWriter {
+  public static func stage(
+    for path: String, willMake: (_ directory: CInt, _ name: [UInt8]) -> Void = { _, _ in }
+  ) throws(SystemCallFailure) -> ImageWriter {
     Characters.load()
-    return ImageWriter(staging: try Staging(for: Array(path.utf8)))
+    return ImageWriter(staging: try Staging(for: Array(path.utf8), willMake: willMake))
   }
+
+  /// Whether the commit takes the place of a former set.
+  public var replacesFormer: Bool { staging.replacesFormer }
 
   deinit { staging.discard() }
 
   /// The directory that is being filled: plugins put their files here. Valid until the commit.
   public var descriptor: CInt { staging.descriptor }
-
-  /// Calls `body` with where the set is being made: a directory and the name in it.
-  public func withStagingPlace<Result>(
-    _ body: (_ directory: CInt, _ name: [UInt8]) throws -> Result
-  ) rethrows -> Result {
-    try body(staging.placeDescriptor, staging.name)
-  }
 
   /// Writes all images but the contents of file systems.
   ///

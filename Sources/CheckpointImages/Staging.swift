@@ -21,11 +21,17 @@ final class Staging {
   var descriptor: CInt { staged.number }
   var placeDescriptor: CInt { place.number }
 
-  init(for path: [UInt8]) throws(SystemCallFailure) {
+  /// Whether a former set goes through the staging directory when this one takes its place.
+  var replacesFormer: Bool { method != .create }
+
+  /// - Parameter willMake: told before a name is made in a directory.
+  init(
+    for path: [UInt8], willMake: (_ directory: CInt, _ name: [UInt8]) -> Void = { _, _ in }
+  ) throws(SystemCallFailure) {
     let (parentPath, target) = Self.split(path)
     let parent = try Descriptor.open(parentPath, flags: O_RDONLY | O_DIRECTORY)
     guard let destination = try Self.openExisting(path) else {
-      name = try Self.make(in: parent.number, named: target)
+      name = try Self.make(in: parent.number, named: target, willMake)
       staged = try Descriptor.open(
         name, below: parent.number, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       method = .create
@@ -36,7 +42,7 @@ final class Staging {
     var about = stat()
     fstat(destination.number, &about)
     if Self.canBeMoved(destination.number, about, named: target, in: parent.number),
-      let made = try? Self.make(in: parent.number, named: target)
+      let made = try? Self.make(in: parent.number, named: target, willMake)
     {
       name = made
       staged = try Descriptor.open(
@@ -49,7 +55,7 @@ final class Staging {
       place = parent
       self.target = target
     } else {
-      name = try Self.make(in: destination.number, named: Array("images".utf8))
+      name = try Self.make(in: destination.number, named: Array("images".utf8), willMake)
       staged = try Descriptor.open(
         name, below: destination.number, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       method = .fileByFile
@@ -187,11 +193,12 @@ final class Staging {
 
   /// Makes a directory with a name that nobody has, for its owner only.
   private static func make(
-    in directory: CInt, named name: [UInt8]
+    in directory: CInt, named name: [UInt8], _ willMake: (CInt, [UInt8]) -> Void = { _, _ in }
   ) throws(SystemCallFailure) -> [UInt8] {
     while true {
       let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
       let made = [0x2E] + name.prefix(200) + Array(".\(suffix)".utf8)
+      willMake(directory, made)
       if withPath(made, { mkdirat(directory, $0, 0o700) }) == 0 { return made }
       if errno != EEXIST { try checked(-Int(errno), "mkdir", quoted(made)) }
     }

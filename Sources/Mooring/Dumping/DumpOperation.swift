@@ -56,11 +56,12 @@ public struct DumpOperation {
     try EngineFailure.wrapping("dump") {
       // Before anything big is in memory, which a fork would have to copy.
       var journal = try UndoJournal.started()
-      let writer = try ImageWriter.stage(for: options.images)
       // For an engine that is killed; one that fails takes the folder along itself.
-      try writer.withStagingPlace { directory, name in
-        try journal.record(directory: directory, name: name, .tree)
+      var recorded: Result<Void, any Error> = .success(())
+      let writer = try ImageWriter.stage(for: options.images) { directory, name in
+        recorded = Result { try journal.record(directory: directory, name: name, .tree) }
       }
+      try recorded.get()
       let chain = try PluginChain.starting(
         options.plugins, stage: .dump, imageDirectory: writer.descriptor, log: log)
       let process: Int32? = if case .process(let pid) = options.source { pid } else { nil }
@@ -91,9 +92,15 @@ public struct DumpOperation {
         chain?.abandon()
         throw error
       }
-      // The former set passes through the folder while it is replaced: from here on it is not to be lost.
-      journal.forget()
-      try writer.commit()
+      if writer.replacesFormer {
+        // The former set passes through the folder while it is replaced: from here on it is not to be lost.
+        journal.forget()
+        try writer.commit()
+      } else {
+        // The name of the folder is gone with the commit.
+        try writer.commit()
+        journal.forget()
+      }
       log.info("saved into \(options.images)")
     }
   }

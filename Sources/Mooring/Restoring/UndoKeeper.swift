@@ -27,7 +27,7 @@ struct UndoKeeper: ~Copyable {
       let engineEnd = CInt(mooring_pidfd_open(engine, 0))
       if closingOthers { closeAll(but: [number, engineEnd]) }
       while hasMessage(number, engineEnd),
-        let message = try? Channel.receive(from: number), message.kind != .undo
+        let message = Self.receive(number), message.kind != .undo
       {
         if message.kind == .keep { mooring_exit(0) }
         hear(message)
@@ -70,8 +70,20 @@ struct UndoKeeper: ~Copyable {
 
   /// The operation succeeded: what it made is to stay.
   mutating func keep() {
-    try? Channel.send(Message(.keep), over: socket)
+    // Unheard, it would take everything back.
+    for _ in 0..<3 where socket >= 0 {
+      if (try? Channel.send(Message(.keep), over: socket)) != nil { break }
+    }
     finish()
+  }
+
+  /// The next message; `nil` where none will come. A call that fails once is made again: who has not heard
+  /// that all is well takes everything back.
+  private static func receive(_ socket: CInt) -> Message? {
+    for _ in 0..<3 {
+      do { return try Channel.receive(from: socket) } catch { continue }
+    }
+    return nil
   }
 
   /// - Returns: what could not be taken back.
