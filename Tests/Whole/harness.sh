@@ -10,7 +10,10 @@
 #
 # MOORING_TOOLS is a folder with tools and plugins that are built already.
 #
-# Every file calls `finish` last, which prints "N passed, N failed".
+# A case that some kernel cannot pass says what it needs (`needs FEATURE || return`, or `has FEATURE`): `mooring
+# check` is asked, which knows what the kernel here can do. What is skipped is named and counted.
+#
+# Every file calls `finish` last, which prints "N skipped: NAME ..." where there are any, and "N passed, N failed".
 set -eu -o pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -76,6 +79,7 @@ slowness=${MOORING_SLOWNESS:-1}
 
 passed=0
 failed=0
+skipped_cases=()
 case_name=''
 case_failed=no
 status=0
@@ -102,6 +106,39 @@ fail() {
   echo "FAILED: $case_name: $*"
 }
 
+# Takes the case that has begun out of the count, and names it at the end.
+skip_case() {
+  skipped_cases+=("$case_name")
+  echo "skipped: $case_name: $1"
+  case_name=''
+}
+
+# Whether the kernel here, these rights and these programs have a feature of `mooring check --json`. A name
+# that it does not know ends the file.
+has() {
+  local answer
+  [ -s "$MOORING_SANDBOX/abilities" ] || "$mooring" check --json >"$MOORING_SANDBOX/abilities" || true
+  answer=$(python3 -c 'import json, sys
+for ability in json.load(open(sys.argv[1]))["abilities"]:
+  if ability["feature"] == sys.argv[2]: print("no" if "missing" in ability else "yes")' \
+    "$MOORING_SANDBOX/abilities" "$1")
+  case $answer in
+  yes) return 0 ;;
+  no) return 1 ;;
+  *)
+    echo "FAILED: $case_name: mooring check knows no feature $1"
+    exit 1
+    ;;
+  esac
+}
+
+# Begins a case that needs a feature: passes if it is there, else skips the case.
+needs() {
+  has "$1" && return 0
+  skip_case "mooring check says that $1 is missing here"
+  return 1
+}
+
 # What the last command said, for whoever reads a failure.
 show_output() {
   [ ! -s "$work/out" ] || head -n 25 "$work/out" | sed 's/^/    out: /'
@@ -110,6 +147,7 @@ show_output() {
 
 finish() {
   conclude
+  [ ${#skipped_cases[@]} = 0 ] || echo "$(basename "$0"): ${#skipped_cases[@]} skipped: ${skipped_cases[*]}"
   echo "$(basename "$0"): $passed passed, $failed failed"
   [ "$failed" -eq 0 ]
 }
