@@ -41,6 +41,7 @@ enum MountEntry {
     if let isFile = mount.isFile { entry.isFile = isFile }
     if let first = mount.unlinkedAs { entry.unlinkedAs = first.rawValue }
     if mount.isPeerGroupOutside { entry.peerGroupIsOutside = true }
+    if mount.isTiedAtItsPlace { entry.isTiedAtItsPlace = true }
     if case .detected = mount.mooring, mount.peerGroup != nil, !mount.isPeerGroupOutside {
       entry.internalSharing = true
     }
@@ -104,6 +105,7 @@ enum MountEntry {
     }
     setMooring(of: &mount, key: key, from: entry)
     mount.isPeerGroupOutside = entry.peerGroupIsOutside || isSharedOutside(mount, entry)
+    mount.isTiedAtItsPlace = entry.isTiedAtItsPlace
     if entry.hasKernelSource {
       mount.source = KernelString(try bytes(entry.kernelSource, "source"))
     }

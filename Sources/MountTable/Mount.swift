@@ -29,6 +29,9 @@ public struct Mount: Hashable, Sendable, Codable {
   /// Whether the peer group has members outside the container (seen in the dumping engine's
   /// namespace); a restore joins it there.
   public var isPeerGroupOutside = false
+  /// Whether the group outside that it belongs to, or receives from, is that of another mount of the host than
+  /// the one its file system was taken from: of the mount at the very place that it shows.
+  public var isTiedAtItsPlace = false
   /// Whether the mount shows a file rather than a directory; `nil` where nobody looked.
   public var isFile: Bool?
   /// For a root that has been unlinked: the first mount of the table that shows the same file or

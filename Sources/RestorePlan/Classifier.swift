@@ -13,6 +13,7 @@ public struct Classifier {
   var options: MountOptions
   var namespaces: ContainerNamespaces
   var host: HostMounts?
+  let places = AnchorPlaces()
   var askPlugin: (Mount) throws -> String?
 
   /// - Parameters:
@@ -38,8 +39,9 @@ public struct Classifier {
     kinds[table.rootIndex] = .namespaceRoot
     takeMoorings(table, &kinds)
     takeMappings(table, &kinds, &findings)
-    for group in superblocks(of: table) {
-      try classifySuperblock(group, table, &kinds, &findings)
+    let groups = Set(table.mounts.lazy.compactMap(\.peerGroup))
+    for superblock in superblocks(of: table) {
+      try classifySuperblock(superblock, table, groups, &kinds, &findings)
     }
     var result = Classification(
       table: table, kinds: kinds.map { $0 ?? .unsupported }, findings: findings)
@@ -67,7 +69,8 @@ public struct Classifier {
   }
 
   private func classifySuperblock(
-    _ group: [Int], _ table: MountTable, _ kinds: inout [MountKind?], _ findings: inout [Finding]
+    _ group: [Int], _ table: MountTable, _ groups: Set<PeerGroupID>, _ kinds: inout [MountKind?],
+    _ findings: inout [Finding]
   ) throws {
     let mounts = table.mounts
     let fileSystem = FileSystemKind(mounts[group[0]].fileSystem)
@@ -81,17 +84,24 @@ public struct Classifier {
     for (_, _, _, index) in order {
       let isPassing = isPassing(mounts[index])
       if !isPassing, let anchor = anchors.containing(mounts[index].root) {
-        kinds[index] = .bind(of: mounts[anchor].id)
+        if tie(mounts[index], mounts[anchor], groups) == .elsewhere,
+          let detected = detect(mounts[index])
+        {
+          kinds[index] = .externalDetected(path: detected)
+        } else {
+          kinds[index] = .bind(of: mounts[anchor].id)
+        }
         continue
       }
       let mount = mounts[index]
       let isWhole = mount.root.isRoot && !mount.isRootDeleted
+      let canBeMade = isWhole && fileSystem.canBeMade
       let kind: MountKind
-      if let detected = detect(mount) {
+      if !canBeMade || belongsToHost(mount, groups), let detected = detect(mount) {
         kind = .externalDetected(path: detected)
       } else if case .namespaceFiles = fileSystem, let own = ownNamespace(mount) {
         kind = .namespaceFile(own)
-      } else if fileSystem.canBeMade && isWhole {
+      } else if canBeMade {
         kind = .newSuperblock
         noteIfOutside(mount, fileSystem, &findings)
       } else if case .controlGroup = fileSystem {
@@ -155,6 +165,13 @@ public struct Classifier {
     if let group = mount.peerGroup, host.hasGroup(group), !flags.sharing { return nil }
     if let master = mount.master, host.hasGroup(master), !flags.masters { return nil }
     return path
+  }
+
+  /// Whether a mount of a file system that can be made anew would not be the same: terminals of the host, or
+  /// what the host mounts there from then on.
+  private func belongsToHost(_ mount: Mount, _ groups: Set<PeerGroupID>) -> Bool {
+    guard let host, host.hasDevice(mount.device) else { return false }
+    return mount.fileSystem == "devpts" || groupOutside(mount, groups).map(host.hasGroup) ?? false
   }
 
   private func takeMoorings(_ table: MountTable, _ kinds: inout [MountKind?]) {

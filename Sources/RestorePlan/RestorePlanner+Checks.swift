@@ -18,6 +18,7 @@ extension RestorePlanner {
       }
     }
     for index in table.mounts.indices { checkBasis(index) }
+    if hostMounts != nil { checkGroupsOutside() }
   }
 
   /// Whether the mount's root is a path below what stands for its file system.
@@ -143,6 +144,8 @@ extension RestorePlanner {
               "allow what was detected: --external 'mnt[]'",
               "name its place: --external 'mnt[\(mount.mountPoint.inOption)]:\(path.inOption)'",
             ]))
+      case .externalDetected(let path) where sourceOfPath[mount.mountPoint] == nil:
+        checkFileSystem(mount, path)
       default: break
       }
       if case .path(let path) = source(of: index) {
@@ -162,6 +165,46 @@ extension RestorePlanner {
         Finding(
           "nothing that came from outside is mounted at \(place) in the images",
           cures: ["leave the option out, or correct the path"]))
+    }
+  }
+
+  /// What was found on one host may be another thing, or nothing but a directory, on the next.
+  private mutating func checkFileSystem(_ mount: Mount, _ path: MountPath) {
+    guard let here = hostMounts?.mount(showing: path), here.fileSystem != mount.fileSystem else {
+      return
+    }
+    findings.append(
+      Finding(
+        "it comes from \(path) of the host, a \(mount.fileSystem), and what is there now is a "
+          + "\(here.fileSystem)", on: mount,
+        cures: [
+          "mount at \(path) what was there",
+          "take what is there: --external 'mnt[\(mount.mountPoint.inOption)]:\(path.inOption)'",
+        ]))
+  }
+
+  /// Mounts that are tied to another group outside than what they are made from: the restore joins the mount
+  /// that this host has at the place they show.
+  mutating func checkGroupsOutside() {
+    for index in table.mounts.indices
+    where table.mounts[index].isTiedAtItsPlace && !hasPeersOutside(index) {
+      let mount = table.mounts[index]
+      let anchor = table.mounts[anchorIndex(of: index)]
+      var place = "the host's directory that it shows"
+      var cures: [String] = []
+      if let path = outsidePath(of: anchorIndex(of: index)),
+        let rest = mount.root.relative(to: anchor.root)
+      {
+        let word = path.appending(rest).asWord
+        place = word
+        cures.append(
+          "make it a shared mount first: mount --bind \(word) \(word) && mount --make-shared \(word)"
+        )
+      }
+      findings.append(
+        Finding(
+          "it received mounts from outside the container, and \(place) is no mount here from which it could",
+          on: mount, cures: cures + ["leave it out: --skip-mnt \(mount.mountPoint.asWord)"]))
     }
   }
 

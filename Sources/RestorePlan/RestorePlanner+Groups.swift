@@ -49,7 +49,7 @@ extension RestorePlanner {
   }
 
   private mutating func joinOutside(_ index: Int, _ slot: Slot) {
-    guard hasPeersOutside(index), let source = source(of: anchorIndex(of: index)) else { return }
+    guard hasPeersOutside(index), let source = groupSource(of: index) else { return }
     if case .plugin = source { return }
     steps.append(.joinGroupOutside(source, mount: table.mounts[index].id, slot))
   }
@@ -103,13 +103,36 @@ extension RestorePlanner {
   /// Whether what the restore takes from outside for this mount is in a peer group, or a slave: else
   /// there is nothing to join. (Findings have refused it already where that matters.)
   func hasPeersOutside(_ index: Int) -> Bool {
-    guard let path = outsidePath(of: index), let hostMounts else { return true }
-    guard let mount = hostMounts.mount(showing: path) else { return false }
-    return mount.peerGroup != nil || mount.master != nil
+    guard let hostMounts else { return true }
+    switch groupSource(of: index) {
+    case .plugin: return true
+    case .root: return isTied(request.root.flatMap(hostMounts.mount(showing:)))
+    case .path(let path): return isTied(hostMounts.mount(showing: path))
+    case nil: return false
+    }
   }
 
-  func outsidePath(of index: Int) -> MountPath? {
-    switch source(of: anchorIndex(of: index)) {
+  private func isTied(_ mount: Mount?) -> Bool {
+    mount?.peerGroup != nil || mount?.master != nil
+  }
+
+  /// The mount here whose group this one joins: what its anchor is taken from, or the host's mount of that
+  /// place of it which this one shows. `nil` where there is none.
+  func groupSource(of index: Int) -> OutsideSource? {
+    let anchor = anchorIndex(of: index)
+    guard anchor != index, table.mounts[index].isTiedAtItsPlace else { return source(of: anchor) }
+    guard let hostMounts, let path = outsidePath(of: anchor),
+      let rest = table.mounts[index].root.relative(to: table.mounts[anchor].root),
+      let here = hostMounts.mount(showing: path.appending(rest)),
+      let whole = hostMounts.mount(showing: path), here.id != whole.id,
+      here.device == whole.device
+    else { return nil }
+    return .path(here.mountPoint)
+  }
+
+  /// Where outside the anchor is taken from.
+  func outsidePath(of anchor: Int) -> MountPath? {
+    switch source(of: anchor) {
     case .root: request.root
     case .path(let path): path
     default: nil

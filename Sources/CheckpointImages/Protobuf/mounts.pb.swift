@@ -286,6 +286,16 @@ nonisolated struct ImageMountEntry: @unchecked Sendable {
   /// Clears the value of `peerGroupIsOutside`. Subsequent reads from it will return its default value.
   mutating func clearPeerGroupIsOutside() {_uniqueStorage()._peerGroupIsOutside = nil}
 
+  /// Its group outside is that of the host's mount at the place it shows, not of what it is a part of.
+  var isTiedAtItsPlace: Bool {
+    get {_storage._isTiedAtItsPlace ?? false}
+    set {_uniqueStorage()._isTiedAtItsPlace = newValue}
+  }
+  /// Returns true if `isTiedAtItsPlace` has been explicitly set.
+  var hasIsTiedAtItsPlace: Bool {_storage._isTiedAtItsPlace != nil}
+  /// Clears the value of `isTiedAtItsPlace`. Subsequent reads from it will return its default value.
+  mutating func clearIsTiedAtItsPlace() {_uniqueStorage()._isTiedAtItsPlace = nil}
+
   /// Of a root that has been unlinked: the first mount that shows the same file.
   var unlinkedAs: UInt32 {
     get {_storage._unlinkedAs ?? 0}
@@ -363,7 +373,7 @@ nonisolated struct ImageIDMap: Sendable {
 
 nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "MountEntry"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0\u{3}peer_group_is_outside\0\u{3}unlinked_as\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fstype\0\u{3}mnt_id\0\u{3}root_dev\0\u{3}parent_mnt_id\0\u{1}flags\0\u{1}root\0\u{1}mountpoint\0\u{1}source\0\u{1}options\0\u{3}shared_id\0\u{3}master_id\0\u{3}with_plugin\0\u{3}ext_mount\0\u{1}fsname\0\u{3}internal_sharing\0\u{1}deleted\0\u{3}sb_flags\0\u{3}ext_key\0\u{4}V\u{f}more_attributes\0\u{3}propagate_from\0\u{3}unique_id\0\u{3}is_file\0\u{3}plugin_is_file\0\u{3}file_system\0\u{3}kernel_source\0\u{3}id_map\0\u{3}peer_group_is_outside\0\u{3}unlinked_as\0\u{3}is_tied_at_its_place\0")
 
   fileprivate class _StorageClass {
     var _fstype: UInt32? = nil
@@ -393,6 +403,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
     var _kernelSource: Data? = nil
     var _idMap: ImageIDMap? = nil
     var _peerGroupIsOutside: Bool? = nil
+    var _isTiedAtItsPlace: Bool? = nil
     var _unlinkedAs: UInt32? = nil
 
       // This property is used as the initial default value for new instances of the type.
@@ -431,6 +442,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       _kernelSource = source._kernelSource
       _idMap = source._idMap
       _peerGroupIsOutside = source._peerGroupIsOutside
+      _isTiedAtItsPlace = source._isTiedAtItsPlace
       _unlinkedAs = source._unlinkedAs
     }
   }
@@ -494,6 +506,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         case 1007: try { try decoder.decodeSingularMessageField(value: &_storage._idMap) }()
         case 1008: try { try decoder.decodeSingularBoolField(value: &_storage._peerGroupIsOutside) }()
         case 1009: try { try decoder.decodeSingularUInt32Field(value: &_storage._unlinkedAs) }()
+        case 1010: try { try decoder.decodeSingularBoolField(value: &_storage._isTiedAtItsPlace) }()
         default: break
         }
       }
@@ -590,6 +603,9 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
       try { if let v = _storage._unlinkedAs {
         try visitor.visitSingularUInt32Field(value: v, fieldNumber: 1009)
       } }()
+      try { if let v = _storage._isTiedAtItsPlace {
+        try visitor.visitSingularBoolField(value: v, fieldNumber: 1010)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -626,6 +642,7 @@ nonisolated extension ImageMountEntry: SwiftProtobuf.Message, SwiftProtobuf._Mes
         if _storage._kernelSource != rhs_storage._kernelSource {return false}
         if _storage._idMap != rhs_storage._idMap {return false}
         if _storage._peerGroupIsOutside != rhs_storage._peerGroupIsOutside {return false}
+        if _storage._isTiedAtItsPlace != rhs_storage._isTiedAtItsPlace {return false}
         if _storage._unlinkedAs != rhs_storage._unlinkedAs {return false}
         return true
       }
