@@ -27,13 +27,14 @@ public enum NetworkReader {
     try links(place.netlink, place.name)
   }
 
-  /// The links of the namespace that a socket is of.
+  /// The links of the namespace that a socket is of, in the order of their indices: kernels before 6.6 list
+  /// them by the last eight bits of the index, and of those the newest first.
   public static func links(
     _ socket: NetlinkSocket, _ name: String
   ) throws(SystemCallFailure) -> [Link] {
     let records = try socket.dump(
       request(MessageType.newLink, [withoutStatistics]), "the links of \(name)")
-    return records.map { Link($0) }
+    return records.map { Link($0) }.sorted { $0.index < $1.index }
   }
 
   /// All there is.
