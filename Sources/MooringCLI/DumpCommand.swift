@@ -41,6 +41,15 @@ struct DumpCommand: SupervisedCommand {
   @OptionGroup var plugins: PluginFolderOptions
   @OptionGroup var mappings: MountMappingOptions
   @OptionGroup var leaveOut: LeaveOutOption
+  @Flag(
+    help: ArgumentHelp(
+      "Save a process that has no mount namespace of its own.",
+      discussion: """
+        A process in the same mount namespace as mooring is most often a wrong PID, and its mounts are the \
+        host's: without this option it is refused.
+        """))
+  var allowOwnMounts = false
+
   @Flag(help: "Save the private keys of wireguard links too, in plain text.")
   var wireguardKeys = false
 
@@ -97,6 +106,7 @@ struct DumpCommand: SupervisedCommand {
     options.mounts.leftOut = options.links.leftOut
     options.links.macsecKeys = try macsecKeys.map { try MacsecKeys(file: $0) }
     options.scripts = scripts.scripts
+    options.allowsOwnMounts = allowOwnMounts
     options.savesWireguardKeys = wireguardKeys
     if let parts = try parts.parts() { options.parts = parts }
     if files { options.parts.insert(.files) }

@@ -25,6 +25,8 @@ make_root() {
   cp "$(command -v busybox)" "$root/bin/busybox"
 }
 
+other_network() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+
 # What the kernel says of the mount at a path of a process: its file system, then its propagation.
 mounted_at() {
   awk -v path="$2" '$5 == path { line = $0 } END { print line }' "/proc/$1/mountinfo" |
@@ -132,5 +134,24 @@ restore_detached --external 'mnt[]:m'
   end_holder
 }
 umount elsewhere
+
+test_case "a process in mooring's own mount namespace is refused, unless its mounts are wanted"
+sleep 1000 &
+pid=$!
+rm -rf images
+expect_status 2 mooring dump -t "$pid" -D images
+expect_error_has "process $pid has no mount namespace of its own"
+expect_error_has --allow-own-mounts
+[ ! -e images ] || fail "refused, but images were written"
+expect_status 0 mooring mounts -t "$pid"
+end_process "$pid"
+unshare --net sleep 1000 &
+pid=$!
+wait_until other_network "$pid"
+expect_status 2 mooring dump -t "$pid" -D images
+expect_error_has "--only links"
+expect_status 0 mooring dump -t "$pid" -D images --only links
+expect_status 0 mooring dump -t "$pid" -D images-all --allow-own-mounts --external 'mnt[]:ms' --enable-fs all
+end_process "$pid"
 
 finish

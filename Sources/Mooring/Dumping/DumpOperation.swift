@@ -24,6 +24,8 @@ public struct DumpOptions: Sendable {
   /// What is saved; of a network namespace it is the links. Open files are looked at where asked for.
   public var parts: SavedParts = [.mounts, .links]
   public var mounts = MountOptions()
+  /// Whether the mounts of a process in the engine's own mount namespace are saved, which are the host's.
+  public var allowsOwnMounts = false
   public var links = LinkOptions()
   public var files = FileOptions()
   /// Whether private keys of wireguard links are saved.
@@ -117,6 +119,9 @@ public struct DumpOperation {
       saved.namespaces = try readNamespaces(of: pid)
       saved.pid = saved.namespaces.own[.process] == nil ? pid : 1
       if parts.contains(.mounts) {
+        if saved.namespaces.own[.mount] == nil && !options.allowsOwnMounts {
+          findings.append(ownMounts(pid, saved.namespaces))
+        }
         watch = try MountTableWatch(pid)
         let facts = try ContainerFacts.read(pid)
         let classification = try facts.classify(options.mounts, chain)
@@ -156,6 +161,16 @@ public struct DumpOperation {
     }
     saved.pluginNames = chain?.inventoryPlugins ?? []
     return saved
+  }
+
+  /// Most often a wrong PID.
+  private func ownMounts(_ pid: Int32, _ namespaces: ContainerNamespaces) -> Finding {
+    var cures = ["name a process of the container: -t PID"]
+    if namespaces.own[.network] != nil { cures.append("save its links alone: --only links") }
+    cures.append("save the host's mounts: --allow-own-mounts")
+    return Finding(
+      "process \(pid) has no mount namespace of its own but that of mooring itself, so that the host's "
+        + "mounts would be saved", cures: cures)
   }
 
   private var parts: SavedParts {
