@@ -71,7 +71,8 @@ public struct FileClassifier {
   public func classify(_ table: FileTable) throws -> ClassifiedFiles {
     let tree = TreeSockets(table)
     let keys = FileKeys(table, options)
-    var result = ClassifiedFiles(table: table, findings: keys.findings + unmatched(table))
+    var result = ClassifiedFiles(
+      table: table, findings: keys.findings + unmatched(table) + unread(table))
     for (place, file) in table.files.enumerated() {
       let skipped = options.skipped.first { $0.matches(file, table) }
       if let skipped, keys.ofPlace[place] == nil || skipped.isOneFile {
@@ -115,10 +116,19 @@ public struct FileClassifier {
   private func unmatched(_ table: FileTable) -> [Finding] {
     options.skipped.compactMap { skipped in
       // A kind may be named for containers that have none just now.
-      if case .kind = skipped { return nil }
+      if !skipped.isOneFile { return nil }
       if table.files.contains(where: { skipped.matches($0, table) }) { return nil }
       return Finding(
         "--skip-file \(skipped): there is no such descriptor", cures: [FileKeys.look])
+    }
+  }
+
+  private func unread(_ table: FileTable) -> [Finding] {
+    if options.skipped.contains(.threads) { return [] }
+    return table.unreadThreads.map { thread in
+      Finding(
+        "thread \(thread) has descriptors of its own, which this kernel lets nobody take (Linux 6.9 does)",
+        cures: ["leave out what such threads have open: --skip-file threads"])
     }
   }
 

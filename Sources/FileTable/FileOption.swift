@@ -93,11 +93,15 @@ public enum SkippedFile: Hashable, Sendable, CustomStringConvertible {
   /// `PID/N`: a descriptor of another process of the tree.
   case ofProcess(Int32, number: Int32)
   case kind(OpenFileKind)
+  /// `threads`: whatever threads have open that the kernel lets nobody take.
+  case threads
 
   /// - Throws: `OptionError`.
   public init(parsing text: String) throws(OptionError) {
     if let place = SkippedFile(place: text[...]) {
       self = place
+    } else if text == "threads" {
+      self = .threads
     } else if let kind = OpenFileKind(word: text) {
       self = .kind(kind)
     } else {
@@ -127,17 +131,22 @@ public enum SkippedFile: Hashable, Sendable, CustomStringConvertible {
     case .number(let number): "\(number)"
     case .ofProcess(let pid, let number): "\(pid)/\(number)"
     case .kind(let kind): kind.word
+    case .threads: "threads"
     }
   }
 
   /// Whether it is about one file, not all of a kind.
   var isOneFile: Bool {
-    if case .kind = self { false } else { true }
+    switch self {
+    case .number, .ofProcess: true
+    case .kind, .threads: false
+    }
   }
 
   func matches(_ file: OpenFile, _ table: FileTable) -> Bool {
     switch self {
     case .kind(let kind): file.kind == kind
+    case .threads: false
     case .number(let number):
       file.descriptors.contains { $0.holder == 0 && $0.number == number }
     case .ofProcess(let pid, let number):

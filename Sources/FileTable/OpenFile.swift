@@ -172,6 +172,8 @@ public struct FileTable: Hashable, Sendable {
   /// The first process of the tree first.
   public var holders: [FileHolder]
   public var files: [OpenFile]
+  /// Threads with descriptors of their own, which the kernel lets nobody take (before Linux 6.9).
+  public var unreadThreads: [Int32] = []
 
   public init(holders: [FileHolder] = [], files: [OpenFile] = []) {
     self.holders = holders

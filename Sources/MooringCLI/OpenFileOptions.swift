@@ -20,7 +20,8 @@ struct OpenFileOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Leave open files out: a descriptor's number, PID/NUMBER for another process, or a kind as "
-        + "mooring files shows it (char, pipe, unix, …); may be repeated.", valueName: "file"))
+        + "mooring files shows it (char, pipe, unix, …), or threads: what threads have open that the "
+        + "kernel lets nobody take; may be repeated.", valueName: "file"))
   var skipFile: [String] = []
 
   func inherited() throws(OptionError) -> [InheritedDescriptor] {

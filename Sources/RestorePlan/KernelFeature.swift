@@ -21,6 +21,8 @@ public enum KernelFeature: Hashable, Sendable {
   case mappedTmpfs
   /// `kcmp` and `pidfd_getfd`.
   case fileComparison
+  /// `PIDFD_THREAD`: descriptors of a thread that shares them with no other.
+  case threadDescriptors
   /// `NETLINK_SOCK_DIAG` for unix sockets.
   case unixDiagnosis
   /// A new namespace of the kind.
@@ -43,6 +45,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingClearing: "mapping-clearing"
     case .mappedTmpfs: "mapped-tmpfs"
     case .fileComparison: "file-comparison"
+    case .threadDescriptors: "thread-descriptors"
     case .unixDiagnosis: "unix-diagnosis"
     case .namespace(let kind): "namespace-\(kind.rawValue)"
     case .linkKind(let kind): "link-\(kind)"
@@ -63,6 +66,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingClearing: "open_tree_attr"
     case .mappedTmpfs: "idmapped mounts of a tmpfs"
     case .fileComparison: "kcmp, pidfd_getfd"
+    case .threadDescriptors: "PIDFD_THREAD"
     case .unixDiagnosis: "NETLINK_SOCK_DIAG for unix sockets"
     case .namespace(let kind): "a \(kind.rawValue) namespace of its own"
     case .linkKind(let kind): "links of the kind \(kind)"
@@ -79,6 +83,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingReading, .mappingClearing: "6.15"
     case .mappedTmpfs: "6.3"
     case .fileComparison, .namespace(.time): "5.6"
+    case .threadDescriptors: "6.9"
     default: ""
     }
   }
@@ -98,6 +103,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingClearing: "a tmpfs that only an idmapped mount shows cannot be saved"
     case .mappedTmpfs: "idmapped mounts of a tmpfs cannot be restored"
     case .fileComparison: "open files cannot be looked at and saved"
+    case .threadDescriptors: "open files of threads that have their own cannot be saved"
     case .unixDiagnosis:
       "open files cannot be looked at and saved where unix sockets are among them"
     case .namespace(let kind):
@@ -118,7 +124,7 @@ public enum KernelFeature: Hashable, Sendable {
   /// All but the kinds of links.
   public static let common: [KernelFeature] =
     [.mountRights, .networkRights, .deviceNodes, .mountAPI, .peerGroups, .mappedTmpfs, .statmount]
-    + [.mappingReading, .mappingClearing, .fileComparison, .unixDiagnosis]
+    + [.mappingReading, .mappingClearing, .fileComparison, .threadDescriptors, .unixDiagnosis]
     + NamespaceKind.allCases.map { .namespace($0) }
     + ["nftables", "iptables", "ip6tables"].map { .packetFilter($0) }
 }

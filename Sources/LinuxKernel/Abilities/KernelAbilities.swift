@@ -31,7 +31,8 @@ public struct KernelAbilities: Sendable {
     var abilities = KernelAbilities()
     for feature in features {
       switch feature {
-      case .mountRights, .networkRights, .fileComparison, .unixDiagnosis, .linkKind:
+      case .mountRights, .networkRights, .fileComparison, .threadDescriptors, .unixDiagnosis,
+        .linkKind:
         abilities.answers[feature] = Trial.failure { try Trial.run(feature) }
       case .packetFilter(let name):
         abilities.answers[feature] = PacketFilter(rawValue: name).flatMap { filter in

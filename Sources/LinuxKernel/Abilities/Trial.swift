@@ -23,6 +23,10 @@ enum Trial {
     case .mountRights: try mountRights()
     case .networkRights: try networkRights()
     case .fileComparison: try fileComparison()
+    case .threadDescriptors:
+      let process = try checked(
+        mooring_pidfd_open(getpid(), DescriptorTable.ofThread), "pidfd_open", "a thread")
+      close(CInt(process))
     case .unixDiagnosis:
       _ = try NetlinkSocket(protocol: NetlinkSocket.diagnosis).unixSockets(show: 0)
     case .namespace(let kind): try makeNamespace(kind)

@@ -27,12 +27,14 @@ final class DescriptorTable {
   /// - Throws: `ReadFailure`; before Linux 6.9 threads cannot be named.
   init(thread: Int32, of process: DescriptorTable) throws(ReadFailure) {
     folder = try ProcessFolder(thread: thread, of: process.holder.pid)
-    // PIDFD_THREAD
-    pidfd = try Self.handle(thread, flags: UInt32(O_EXCL), folder)
+    pidfd = try Self.handle(thread, flags: Self.ofThread, folder)
     depth = process.depth
     let numbers = try Self.numbers(folder, thread)
     holder = FileHolder(pid: thread, innerPID: numbers[min(depth, numbers.count) - 1])
   }
+
+  /// `PIDFD_THREAD` of `pidfd_open(2)`.
+  static let ofThread = UInt32(O_EXCL)
 
   private static func handle(
     _ pid: Int32, flags: UInt32, _ folder: borrowing ProcessFolder

@@ -93,7 +93,12 @@ public final class OpenFileReader {
     namespaces.formUnion(owner.namespaces())
     try take(owner)
     for thread in owner.threadsApart() {
-      if let apart = try? DescriptorTable(thread: thread, of: owner) { try take(apart) }
+      do throws(ReadFailure) {
+        try take(DescriptorTable(thread: thread, of: owner))
+      } catch .processGone {
+      } catch {
+        table.unreadThreads.append(thread)
+      }
     }
   }
 
