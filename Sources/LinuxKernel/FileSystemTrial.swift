@@ -26,6 +26,14 @@ public enum FileSystemTrial {
     for type in mapped where !canMap(type, userNamespace) {
       kernel.withoutIDMapping.insert(type)
     }
+    let filled = Set(
+      plan.steps.compactMap { step -> KernelString? in
+        guard case .unpack(let device, _) = step else { return nil }
+        return plan.expected.mounts.first { $0.device == device }?.fileSystem
+      })
+    for type in filled where lacksUserAttributes(type) {
+      kernel.withoutUserAttributes.insert(type)
+    }
     for kind in NamespaceKind.allCases {
       if let why = missing(kind) { kernel.withoutNamespace[kind] = why }
     }
@@ -67,6 +75,17 @@ public enum FileSystemTrial {
       return error.errno != .invalidArgument
     }
     return true
+  }
+
+  private static func lacksUserAttributes(_ type: KernelString) -> Bool {
+    let new = NewFileSystem(type: type, source: "none", parameters: [], flags: [])
+    guard let mount = try? MountCalls.create(new) else { return false }
+    do throws(SystemCallFailure) {
+      try Trial.setUserAttribute(mount)
+    } catch {
+      return error.errno == .notSupported
+    }
+    return false
   }
 
   private static func missing(_ kind: NamespaceKind) -> String? {

@@ -19,6 +19,8 @@ public enum KernelFeature: Hashable, Sendable {
   case mappingClearing
   /// `MOUNT_ATTR_IDMAP` on a tmpfs.
   case mappedTmpfs
+  /// Extended attributes of the family `user` on files of a tmpfs.
+  case userAttributes
   /// `kcmp` and `pidfd_getfd`.
   case fileComparison
   /// `PIDFD_THREAD`: descriptors of a thread that shares them with no other.
@@ -44,6 +46,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingReading: "mapping-reading"
     case .mappingClearing: "mapping-clearing"
     case .mappedTmpfs: "mapped-tmpfs"
+    case .userAttributes: "user-attributes"
     case .fileComparison: "file-comparison"
     case .threadDescriptors: "thread-descriptors"
     case .unixDiagnosis: "unix-diagnosis"
@@ -65,6 +68,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingReading: "STATMOUNT_MNT_UIDMAP"
     case .mappingClearing: "open_tree_attr"
     case .mappedTmpfs: "idmapped mounts of a tmpfs"
+    case .userAttributes: "user attributes of files in a tmpfs"
     case .fileComparison: "kcmp, pidfd_getfd"
     case .threadDescriptors: "PIDFD_THREAD"
     case .unixDiagnosis: "NETLINK_SOCK_DIAG for unix sockets"
@@ -84,6 +88,7 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappedTmpfs: "6.3"
     case .fileComparison, .namespace(.time): "5.6"
     case .threadDescriptors: "6.9"
+    case .userAttributes: "6.6"
     default: ""
     }
   }
@@ -102,6 +107,8 @@ public enum KernelFeature: Hashable, Sendable {
     case .mappingReading: "idmapped mounts cannot be saved"
     case .mappingClearing: "a tmpfs that only an idmapped mount shows cannot be saved"
     case .mappedTmpfs: "idmapped mounts of a tmpfs cannot be restored"
+    case .userAttributes:
+      "contents with extended attributes of the family user cannot be restored whole"
     case .fileComparison: "open files cannot be looked at and saved"
     case .threadDescriptors: "open files of threads that have their own cannot be saved"
     case .unixDiagnosis:
@@ -123,8 +130,14 @@ public enum KernelFeature: Hashable, Sendable {
 
   /// All but the kinds of links.
   public static let common: [KernelFeature] =
-    [.mountRights, .networkRights, .deviceNodes, .mountAPI, .peerGroups, .mappedTmpfs, .statmount]
-    + [.mappingReading, .mappingClearing, .fileComparison, .threadDescriptors, .unixDiagnosis]
+    [
+      .mountRights, .networkRights, .deviceNodes, .mountAPI, .peerGroups, .mappedTmpfs,
+      .userAttributes,
+    ]
+    + [
+      .statmount, .mappingReading, .mappingClearing, .fileComparison, .threadDescriptors,
+      .unixDiagnosis,
+    ]
     + NamespaceKind.allCases.map { .namespace($0) }
     + ["nftables", "iptables", "ip6tables"].map { .packetFilter($0) }
 }

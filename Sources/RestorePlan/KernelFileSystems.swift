@@ -18,6 +18,8 @@ public struct KernelFileSystems: Sendable {
   public var refusals: [NewFileSystem: [Refusal]] = [:]
   /// File systems whose mounts cannot be idmapped.
   public var withoutIDMapping: Set<KernelString> = []
+  /// File systems in memory whose files have no attributes of the family `user`.
+  public var withoutUserAttributes: Set<KernelString> = []
   /// Namespaces that cannot be made, and why.
   public var withoutNamespace: [NamespaceKind: String] = [:]
 
@@ -65,6 +67,30 @@ public struct KernelFileSystems: Sendable {
         Finding(
           "it is idmapped, and this kernel cannot do that with \(type)", on: mount,
           cures: ["--skip-mnt \(mount.mountPoint)"]))
+    }
+    return findings
+  }
+
+  /// What archives hold that the kernel does not let files in memory have.
+  ///
+  /// - Parameter path: the first file in the archive of a superblock that has a user attribute.
+  public func findings(
+    for plan: RestorePlan, contents path: (DeviceNumber) throws -> MountPath?
+  ) rethrows -> [Finding] {
+    if withoutUserAttributes.isEmpty { return [] }
+    var findings: [Finding] = []
+    for case .unpack(let device, _) in plan.steps {
+      guard let mount = plan.expected.mounts.first(where: { $0.device == device }),
+        withoutUserAttributes.contains(mount.fileSystem), let path = try path(device)
+      else { continue }
+      findings.append(
+        Finding(
+          "\(path) in its content has an extended attribute of the family user, which this kernel does "
+            + "not let files of a \(mount.fileSystem) have (Linux 6.6 does)", on: mount,
+          cures: [
+            "leave such attributes out: " + LeaveOut.option(.attribute, "user"),
+            "leave it out: --skip-mnt \(mount.mountPoint.asWord)",
+          ]))
     }
     return findings
   }

@@ -9,6 +9,7 @@ public struct LeaveOut: Hashable, Sendable {
     case macsecKeys = "macsec-keys"
     case linkParameter = "link-parameter"
     case mountOption = "mount-option"
+    case attribute = "xattr"
 
     /// What the help says: the value that names one thing, and what is left out.
     public var about: (value: String, text: String) {
@@ -22,6 +23,8 @@ public struct LeaveOut: Hashable, Sendable {
       case .macsecKeys:
         ("macsec-keys[:LINK]", "the associations of macsec links, whose keys no kernel tells")
       case .mountOption: ("mount-option:TYPE/NAME", "an option of file systems of this type")
+      case .attribute:
+        ("xattr:FAMILY", "extended attributes of this family (user, …) in saved contents")
       case .linkParameter:
         ("link-parameter:KIND/NAME", "a parameter of links, as mooring links names it")
       }

@@ -29,6 +29,7 @@ mapping-reading 6015
 mapping-clearing 6015
 file-comparison 5006
 thread-descriptors 6009
+user-attributes 6006
 FEATURES
 for feature in mount-rights network-rights device-nodes unix-diagnosis namespace-time link-veth link-bridge; do
   expect_feature "$feature" yes

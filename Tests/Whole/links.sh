@@ -76,7 +76,7 @@ network_facts() {
   ip -n "$1" nexthop
   ip -n "$1" neigh show nud permanent
   ip -n "$1" neigh show proxy
-  bridge -n "$1" fdb | grep -E '88|10.0.0.55|10.0.0.9'
+  bridge -n "$1" fdb | grep -E '88|10.0.0.55|10.0.0.9' | sort
   bridge -n "$1" mdb | grep permanent
 }
 

@@ -2,6 +2,7 @@ import CLibarchive
 import Glibc
 import LinuxKernel
 import MountTable
+import RestorePlan
 import SystemPackage
 
 /// A member of an archive, its name checked.
@@ -19,12 +20,16 @@ struct ArchiveMember {
 /// a member's size and archives that end too early are errors.
 struct ArchiveReader: ~Copyable {
   private let archive: OpaquePointer
+  private let leftOut: LeaveOut
 
-  static func open(_ descriptor: CInt) throws(ContentError) -> ArchiveReader {
+  /// - Parameter leftOut: families of extended attributes that do not count.
+  static func open(
+    _ descriptor: CInt, leavingOut leftOut: LeaveOut = .init()
+  ) throws(ContentError) -> ArchiveReader {
     guard let archive = archive_read_new() else {
       throw ContentError([], .archive("out of memory"))
     }
-    let reader = ArchiveReader(archive: archive)
+    let reader = ArchiveReader(archive: archive, leftOut: leftOut)
     _ = lseek(descriptor, 0, SEEK_SET)
     try reader.check(archive_read_support_filter_gzip(archive), [])
     try reader.check(archive_read_support_format_tar(archive), [])
@@ -131,7 +136,7 @@ struct ArchiveReader: ~Copyable {
         found[name] = nil
       }
     }
-    return found
+    return ExtendedAttributes.leavingOut(leftOut, of: found)
   }
 
   /// Adds the access control lists; the group's permissions of a file with a mask are the mask's.

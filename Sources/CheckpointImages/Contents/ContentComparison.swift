@@ -2,6 +2,7 @@ import CMooring
 import Glibc
 import LinuxKernel
 import MountTable
+import RestorePlan
 import SystemPackage
 
 extension ContentArchive {
@@ -16,26 +17,29 @@ extension ContentArchive {
   ///   - limit: after so many differences the search ends.
   ///   - ignoringTimesOf: files whose modification time does not count.
   ///   - inWholeSeconds: fractions of times do not count.
+  ///   - leftOut: families of extended attributes that do not count.
   /// - Throws: `ContentError` where the archive or the file system cannot be read.
   public static func differences(
     between archive: CInt, and directory: CInt, limit: Int = 100,
-    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false
+    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false,
+    leavingOut leftOut: LeaveOut = .init()
   ) throws(ContentError) -> [ContentDifference] {
     try differences(
       between: archive, and: [ContentRoot(descriptor: directory)], limit: limit,
-      ignoringTimesOf: ignoringTimesOf, inWholeSeconds: inWholeSeconds)
+      ignoringTimesOf: ignoringTimesOf, inWholeSeconds: inWholeSeconds, leavingOut: leftOut)
   }
 
   /// The same for parts of a file system; what the archive says of other parts does not count.
   public static func differences(
     between archive: CInt, and roots: [ContentRoot], limit: Int = 100,
-    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false
+    ignoringTimesOf: Set<MountPath> = [], inWholeSeconds: Bool = false,
+    leavingOut leftOut: LeaveOut = .init()
   ) throws(ContentError) -> [ContentDifference] {
     try inCLocale { () throws(ContentError) in
-      let reader = try ArchiveReader.open(archive)
+      let reader = try ArchiveReader.open(archive, leavingOut: leftOut)
       var comparison = ContentComparison(
         roots: roots, limit: limit, ignoringTimesOf: ignoringTimesOf,
-        inWholeSeconds: inWholeSeconds)
+        inWholeSeconds: inWholeSeconds, leftOut: leftOut)
       while !comparison.isFull, let member = try reader.next() {
         try comparison.compare(member) { (body) throws(ContentError) in
           try reader.data(of: member, body)
@@ -53,6 +57,7 @@ struct ContentComparison: ~Copyable {
   private let limit: Int
   private let ignoringTimesOf: Set<MountPath>
   private let inWholeSeconds: Bool
+  private let leftOut: LeaveOut
   private(set) var found: [ContentDifference] = []
   private var seen: Set<[UInt8]> = []
   /// The file that each archived name has here, and the first archived name of each file.
@@ -66,8 +71,10 @@ struct ContentComparison: ~Copyable {
   var isFull: Bool { found.count >= limit }
 
   init(
-    roots: [ContentRoot], limit: Int, ignoringTimesOf: Set<MountPath>, inWholeSeconds: Bool
+    roots: [ContentRoot], limit: Int, ignoringTimesOf: Set<MountPath>, inWholeSeconds: Bool,
+    leftOut: LeaveOut
   ) {
+    self.leftOut = leftOut
     self.inWholeSeconds = inWholeSeconds
     self.roots = roots
     self.limit = limit
@@ -86,6 +93,7 @@ struct ContentComparison: ~Copyable {
       return
     }
     var live = try visit.facts()
+    live.attributes = ExtendedAttributes.leavingOut(leftOut, of: live.attributes)
     if inWholeSeconds, member.facts.modified.nanoseconds == 0 { live.modified.nanoseconds = 0 }
     if live.type != S_IFDIR { compareNames(member, visit.status.st_ino, path) }
     if member.firstName != nil { return }

@@ -2,6 +2,7 @@ import CMooring
 import Glibc
 import LinuxKernel
 import MountTable
+import RestorePlan
 import SystemPackage
 
 extension ContentArchive {
@@ -14,12 +15,13 @@ extension ContentArchive {
   /// - Parameters:
   ///   - archive: this engine's or CRIU's, read from its beginning.
   ///   - directory: the root of the file system, normally empty.
+  ///   - leftOut: families of extended attributes that are not set.
   /// - Throws: `ContentError` naming the member; what was unpacked before it stays.
   public static func extract(
-    from archive: CInt, into directory: CInt
+    from archive: CInt, into directory: CInt, leavingOut leftOut: LeaveOut = .init()
   ) throws(ContentError) {
     try inCLocale { () throws(ContentError) in
-      let reader = try ArchiveReader.open(archive)
+      let reader = try ArchiveReader.open(archive, leavingOut: leftOut)
       var extraction = ContentExtraction(root: directory)
       while let member = try reader.next() {
         try extraction.add(member) { (body) throws(ContentError) in

@@ -1,6 +1,7 @@
 import CMooring
 import Glibc
 import LinuxKernel
+import RestorePlan
 import SystemPackage
 
 /// Extended attributes of a file: names and values as bytes, POSIX ACLs among them.
@@ -42,6 +43,19 @@ enum ExtendedAttributes {
       }
     }
     try checked(set, "setxattr", quoted(attribute))
+  }
+
+  /// Those whose family is not left out.
+  static func leavingOut(
+    _ leftOut: LeaveOut, of attributes: [[UInt8]: [UInt8]]
+  ) -> [[UInt8]: [UInt8]] {
+    if leftOut.isEmpty || attributes.isEmpty { return attributes }
+    return attributes.filter { !leftOut.contains(.attribute, family(of: $0.key)) }
+  }
+
+  /// `user` of `user.mime_type`.
+  static func family(of attribute: [UInt8]) -> String {
+    String(decoding: attribute.prefix { $0 != 0x2E }, as: UTF8.self)
   }
 
   /// `system.` attributes are views of other facts, but for the lists.

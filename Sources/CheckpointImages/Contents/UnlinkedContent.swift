@@ -1,6 +1,7 @@
 import Glibc
 import LinuxKernel
 import MountTable
+import RestorePlan
 import SystemPackage
 
 // What has been unlinked while it was mounted: a file of any type or an (empty) directory. Its archive has
@@ -47,10 +48,11 @@ extension ContentArchive {
   ///   - isFile: whether it is to be a file, of any type, rather than a directory.
   /// - Throws: `ContentError`, also where the archive is not of this form.
   public static func extractUnlinked(
-    from archive: CInt, into directory: CInt, as name: [UInt8], isFile: Bool
+    from archive: CInt, into directory: CInt, as name: [UInt8], isFile: Bool,
+    leavingOut leftOut: LeaveOut = .init()
   ) throws(ContentError) {
     try inCLocale { () throws(ContentError) in
-      let reader = try ArchiveReader.open(archive)
+      let reader = try ArchiveReader.open(archive, leavingOut: leftOut)
       var extraction = ContentExtraction(root: directory)
       var isMade = false
       while var member = try reader.next() {
@@ -77,7 +79,7 @@ extension ContentArchive {
   ///
   /// - Throws: `ContentError` where one of them cannot be read.
   public static func unlinkedDifferences(
-    between archive: CInt, and file: CInt
+    between archive: CInt, and file: CInt, leavingOut leftOut: LeaveOut = .init()
   ) throws(ContentError) -> [ContentDifference] {
     let isLink = try inCLocale { () throws(ContentError) in
       try ArchiveReader.open(archive).next()?.firstName != nil
@@ -97,11 +99,28 @@ extension ContentArchive {
     if isLink { return [] }
     let path = MountPath.root.appending(memberName)
     return try differences(
-      between: archive, and: [ContentRoot(path: path, descriptor: file)]
+      between: archive, and: [ContentRoot(path: path, descriptor: file)], leavingOut: leftOut
     ).map { difference in
       var difference = difference
       difference.path = .root
       return difference
+    }
+  }
+
+  /// The first member with an attribute of a family, such as `user`; `nil` where none has one.
+  public static func path(
+    withAttributeOf family: String, in archive: CInt
+  ) throws(ContentError) -> MountPath? {
+    try inCLocale { () throws(ContentError) in
+      let reader = try ArchiveReader.open(archive)
+      while let member = try reader.next() {
+        if member.facts.attributes.keys.contains(where: {
+          ExtendedAttributes.family(of: $0) == family
+        }) {
+          return MountPath.root.appending(member.path)
+        }
+      }
+      return nil
     }
   }
 

@@ -23,6 +23,7 @@ enum Trial {
     case .mountRights: try mountRights()
     case .networkRights: try networkRights()
     case .fileComparison: try fileComparison()
+    case .userAttributes: try setUserAttribute(newTmpfs())
     case .threadDescriptors:
       let process = try checked(
         mooring_pidfd_open(getpid(), DescriptorTable.ofThread), "pidfd_open", "a thread")
@@ -91,6 +92,14 @@ enum Trial {
       failure.subject = "a link here"
       throw failure
     }
+  }
+
+  /// On the root of a file system.
+  static func setUserAttribute(_ mount: borrowing Descriptor) throws(SystemCallFailure) {
+    let root = try Descriptor.open([0x2E], below: mount.number, flags: O_RDONLY | O_DIRECTORY)
+    try checked(
+      mooring_set_attribute(root.number, nil, "user.mooring", "1", 1), "setxattr",
+      "a file in memory")
   }
 
   private static func fileComparison() throws(SystemCallFailure) {

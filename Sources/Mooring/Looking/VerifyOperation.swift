@@ -217,14 +217,16 @@ public struct VerifyOperation {
       wanted: (Array(deviceOf.keys) + Array(unlinked.keys)).sorted()
     ) { index, descriptor in
       if let archive = unlinked[index] {
-        let found = try ContentArchive.unlinkedDifferences(between: archive, and: descriptor)
+        let found = try ContentArchive.unlinkedDifferences(
+          between: archive, and: descriptor, leavingOut: options.leftOut)
         return Array(found.map(\.description).joined(separator: "\0").utf8)
       }
       guard let device = deviceOf[index],
         let roots = gathering.add(index, of: device, tree.found.mounts[index].root, descriptor)
       else { return [] }
       let found = try ContentArchive.differences(
-        between: archives[device]!, and: roots, inWholeSeconds: saved.hasWholeSeconds)
+        between: archives[device]!, and: roots, inWholeSeconds: saved.hasWholeSeconds,
+        leavingOut: options.leftOut)
       return Array(found.map(\.description).joined(separator: "\0").utf8)
     }
     return answers.keys.sorted().flatMap { index in

@@ -127,6 +127,12 @@ public struct RestoreOperation {
           groups: [.init(inside: 0, outside: 0, count: 1)]))
     }
     plan.findings += kernel.findings(for: plan, saved.namespaces)
+    if !options.mounts.leftOut.contains(.attribute, "user") {
+      plan.findings += try kernel.findings(for: plan) { device in
+        guard let archive = try images.openContents(of: device) else { return nil }
+        return try ContentArchive.path(withAttributeOf: "user", in: archive.number)
+      }
+    }
     return Prepared(
       saved: saved, plan: plan, root: root, host: host, networks: networks,
       linkPlan: linkPlan,
@@ -187,6 +193,7 @@ public struct RestoreOperation {
       var description = Worker(
         plan: prepared.plan, namespaces: prepared.saved.namespaces, command: options.command,
         callersLimit: callersLimit)
+      description.leftOut = options.mounts.leftOut
       description.networkFile = prepared.networks.ownFile
       description.isPinned = options.pins != nil
       description.fileList = prepared.filePlan.environment

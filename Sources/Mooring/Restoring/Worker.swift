@@ -12,6 +12,8 @@ import SystemPackage
 /// namespaces go.
 struct Worker {
   var plan: RestorePlan
+  /// What the contents of archives are unpacked without.
+  var leftOut = LeaveOut()
   var namespaces: ContainerNamespaces
   var command: HolderCommand
   /// The network namespace from outside that the container has as its own; a path of the engine.
@@ -186,12 +188,13 @@ struct Worker {
     return ExecutorServices(
       unpack: { device, directory in
         let archive = try need(Message(.needContent, text: String(device.packed)))
-        try ContentArchive.extract(from: archive.number, into: directory)
+        try ContentArchive.extract(from: archive.number, into: directory, leavingOut: leftOut)
       },
       unpackUnlinked: { mount, place, isFile in
         let archive = try need(Message(.needUnlinked, text: mount.description))
         try ContentArchive.extractUnlinked(
-          from: archive.number, into: place.directory, as: place.name, isFile: isFile)
+          from: archive.number, into: place.directory, as: place.name, isFile: isFile,
+          leavingOut: leftOut)
       },
       joinOutside: { mount, descriptor in
         _ = try ask(
