@@ -154,4 +154,36 @@ struct NetworkPlannerTests {
       NetworkComparison(expected: saved, found: same).differences
         .contains("address 10.0.0.1/24 link a is not there"))
   }
+
+  @Test("a link-local address that came with the carrier is no difference; any other is")
+  func lateCarriers() {
+    func table(_ flags: UInt32, _ addresses: [[UInt8]]) -> NetworkTable {
+      var table = NetworkTable()
+      var changed = link("a", 2, kind: "bond")
+      changed.flags = flags
+      changed.record.attributes.set(
+        NetlinkAttribute(LinkAttribute.queueing.rawValue, Array("noqueue\0".utf8)))
+      table.links = [changed]
+      table.addresses = addresses.map { address in
+        NetlinkRecord(
+          type: MessageType.newAddress, header: [10, 64, 0x80, 253] + Int32(2).nativeBytes,
+          attributes: .init([
+            NetlinkAttribute(1, address), NetlinkAttribute(8, UInt32(0x80)),
+            NetlinkAttribute(11, [2]),
+          ]))
+      }
+      return table
+    }
+    let (own, other) = (
+      [0xFE, 0x80] + [UInt8](repeating: 1, count: 14), [UInt8](repeating: 0x20, count: 16)
+    )
+    let (waiting, ready) = (UInt32(0x1), UInt32(0x1_0041))
+    func differences(_ flags: UInt32, _ address: [UInt8]) -> Int {
+      let saved = SavedNetwork(id: 9, inode: 1, table: table(flags, []), classes: [.native])
+      return NetworkComparison(expected: saved, found: table(ready, [address])).differences.count
+    }
+    #expect(differences(waiting, own) == 0)
+    #expect(differences(waiting, other) == 1)
+    #expect(differences(ready, own) == 1)
+  }
 }

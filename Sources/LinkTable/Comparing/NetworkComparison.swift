@@ -12,6 +12,8 @@ public struct NetworkComparison: Sendable {
   private let kernel: KernelSettings?
   /// What new links had when it was saved, and what they have, by path.
   private var usual: (saved: [[UInt8]: Sysctl], found: [[UInt8]: [UInt8]]) = ([:], [:])
+  /// Links, as they are now, that have got their carrier only after they were saved, by their saved index.
+  private var lateCarriers: [Int32: Link] = [:]
   /// The links whose names are in both, by the index found.
   private var numbers: [Int32: Int32] = [:]
 
@@ -38,6 +40,7 @@ public struct NetworkComparison: Sendable {
         continue
       }
       numbers[other.index] = link.index
+      if !link.isReady && other.isReady { lateCarriers[link.index] = other }
     }
     for link in found.links where named[link.name] != nil && !isPartial && !link.isFallbackTunnel {
       differences.append("link \(link.displayName) is there, and was not saved")
@@ -252,6 +255,7 @@ public struct NetworkComparison: Sendable {
         continue
       }
       counts[stable] = count - 1
+      if cameWithCarrier(kind, record) { continue }
       // What a link listens to: multicast addresses that come and go with what uses it.
       if kind == .forwarding, record.attributes[1] == nil,
         record.attributes[2]?.payload.first.map({ $0 & 1 != 0 }) ?? false
@@ -259,6 +263,29 @@ public struct NetworkComparison: Sendable {
         continue
       }
       differences.append("\(text(kind, record)) is there, and was not saved")
+    }
+  }
+
+  /// Whether it is the link-local address that the kernel gives a link which gets its carrier, or the route to
+  /// it: the original has got them too, after it was saved.
+  private func cameWithCarrier(_ kind: RecordKind, _ record: NetlinkRecord) -> Bool {
+    guard !lateCarriers.isEmpty, record.header[0] == 10 else { return false }
+    switch kind {
+    case .addresses:
+      guard let link = lateCarriers[record.number(at: 4)],
+        let address = record.attributes[1]?.payload,
+        address.starts(with: [0xFE, 0x80])
+      else { return false }
+      // IFA_PROTO, which Linux tells since 5.18: IFAPROT_KERNEL_LL.
+      return record.attributes[11]?.payload == [2] || address == link.interfaceAddress
+    case .routes:
+      // RTPROT_KERNEL, fe80::/64.
+      guard record.header[5] == 2, record.header[1] == 64,
+        record.attributes[1]?.payload.starts(with: [0xFE, 0x80]) ?? false,
+        let link = record.attributes[4]?.i32
+      else { return false }
+      return lateCarriers[link] != nil
+    default: return false
     }
   }
 
@@ -286,107 +313,5 @@ public struct NetworkComparison: Sendable {
         "setting \(setting.name) is \"\(now)\", expected \"\(other ?? setting.text)\""
           + (other == nil ? "" : ", which a new network has here"))
     }
-  }
-}
-
-/// What the tools of packet filters write.
-public enum PacketFilterText {
-  /// Whether there is more than empty tables with chains that accept.
-  public static func hasRules(_ bytes: [UInt8]) -> Bool {
-    rules(bytes).contains { line in
-      let words = line.split(separator: " ")
-      return !(line.hasPrefix("*") || line == "COMMIT" || words.count > 1 && words[1] == "ACCEPT")
-    }
-  }
-
-  /// What takes away the rules that were loaded where there were none.
-  public static func clearing(_ filter: PacketFilter, _ rules: [UInt8]) -> [UInt8] {
-    if filter == .nftables { return Array("flush ruleset\n".utf8) }
-    // Tables are replaced as a whole; chains with a policy are the kernel's own.
-    var text = ""
-    for line in String(decoding: rules, as: UTF8.self).split(separator: "\n") {
-      let words = line.split(separator: " ")
-      if line.hasPrefix("*") || line == "COMMIT" {
-        text += line + "\n"
-      } else if line.hasPrefix(":"), words.count > 1, words[1] != "-" {
-        text += "\(words[0]) ACCEPT [0:0]\n"
-      }
-    }
-    return Array(text.utf8)
-  }
-
-  /// The lines without comments, counters and what CRIU locks networks with.
-  static func rules(_ bytes: [UInt8]) -> Set<String> {
-    var lines: Set<String> = []
-    for line in withoutLocks(bytes).split(separator: 0x0A) {
-      var text = String(decoding: line, as: UTF8.self)
-      if text.hasPrefix("#") { continue }
-      if text.hasPrefix(":"), let counters = text.lastIndex(of: "[") {
-        text = String(text[..<counters])
-      }
-      let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-      if words.count > 1 { lines.insert(words) }
-    }
-    return lines
-  }
-
-  /// CRIU saves while chains of its own, called CRIU, keep packets out: these are not the container's.
-  static func withoutLocks(_ bytes: [UInt8]) -> [UInt8] {
-    var kept: [UInt8] = []
-    var end: [UInt8]?
-    for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
-      let indent = Array(line.prefix { $0 == 0x09 || $0 == 0x20 })
-      let words = line.split(whereSeparator: { $0 == 0x09 || $0 == 0x20 }).map {
-        String(decoding: $0, as: UTF8.self)
-      }
-      if end == nil {
-        switch words.prefix(3) {
-        case ["chain", "CRIU", "{"], ["table", "inet", "CRIU"]: end = indent + [0x7D]
-        default:
-          let isLock =
-            words.first == ":CRIU" || words.starts(with: ["-A", "CRIU"])
-            || ["jump", "-j"].contains(words.dropLast().last) && words.last == "CRIU"
-          if !isLock { kept += Array(line) + [0x0A] }
-        }
-      } else if let last = end, Array(line) == last {
-        end = nil
-      }
-    }
-    if bytes.last != 0x0A, kept.last == 0x0A { kept.removeLast() }
-    return kept
-  }
-}
-
-extension RecordKind {
-  /// A record for people: `route 10.0.0.0/24 link eth0`.
-  public func text(_ record: NetlinkRecord, _ names: [Int32: String]) -> String {
-    let family = record.header.first ?? 0
-    func address(_ type: UInt16) -> String? {
-      record.attributes[type].map { Self.address($0.payload) }
-    }
-    var words = [noun]
-    switch self {
-    case .addresses:
-      words.append("\(address(2) ?? address(1) ?? "?")/\(record.header[1])")
-    case .routes:
-      words.append(
-        (address(1) ?? (family == 2 ? "0.0.0.0" : "::")) + "/\(record.header[1])")
-      if let gateway = address(5) { words += ["via", gateway] }
-      words.append("table \(record.attributes[15]?.u32 ?? UInt32(record.header[4]))")
-    case .rules:
-      words.append("\(record.attributes[6]?.u32 ?? 0) of \(family == 2 ? "IPv4" : "IPv6")")
-    case .nextHops: words.append("\(record.attributes[1]?.u32 ?? 0)")
-    case .neighbours: words.append(address(1) ?? "?")
-    case .forwarding: words.append(record.attributes[2].map { hardwareAddress($0.payload) } ?? "?")
-    }
-    for index in links(record) { words.append("link \(names[index] ?? "\(index)")") }
-    return words.joined(separator: " ")
-  }
-
-  private static func address(_ bytes: [UInt8]) -> String {
-    if bytes.count == 4 { return bytes.map { "\($0)" }.joined(separator: ".") }
-    return stride(from: 0, to: bytes.count - 1, by: 2).map {
-      String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
-    }.joined(separator: ":")
   }
 }
