@@ -2,8 +2,8 @@
 # Every kind of link that the running kernel has: set up, saved, restored into a second namespace, compared
 # by ip, which is not ours; then one parameter is altered, and verify must name it.
 #
-# The kinds are in fixtures/link-kinds/*.txt; its README says how a row is written. A row whose kind the
-# kernel lacks (or ip does not know) is skipped and counted: "link-kinds.sh: N skipped: NAME ...".
+# The kinds are in fixtures/link-kinds/*.txt; its README says how a row is written. A row is skipped if mooring
+# check says that the kernel lacks one of its kinds, or if it lacks a module that the row names.
 # With names of rows as arguments, these only.
 # shellcheck source=Tests/Whole/harness.sh
 . "$(dirname "$0")/harness.sh"
@@ -56,8 +56,16 @@ commands_in() {
   timeout "$((60 * slowness))" ip netns exec "$1" sh -ec "$2" >set-up 2>&1 </dev/null
 }
 
-lacks_kind() {
-  grep -qE 'Unknown device type|[Nn]ot supported|is a garbage|unknown command' set-up
+# What a row needs and this kernel lacks: the kinds of links that its commands make, and the modules that its
+# last field names.
+lacking() {
+  local kind module
+  for kind in $(grep -oE 'ip link add [^;]*' <<<"$1" | grep -oE '\btype [a-z0-9]+' | cut -d' ' -f2 | sort -u); do
+    has "link-$kind" || { echo "link-$kind" && return 0; }
+  done
+  for module in $2; do
+    modprobe -q "$module" 2>/dev/null || { echo "the module $module" && return 0; }
+  done
 }
 
 # Addresses of links just brought up pass duplicate detection first; those of links without a carrier never.
@@ -69,21 +77,20 @@ settle() {
   done
 }
 
-skipped=()
-
 try_kind() {
-  local name=$1 set_up=$2 alteration=$3 named=$4
+  local name=$1 set_up=$2 alteration=$3 named=$4 lacks
+  test_case "$name"
+  # has ends the file where check knows no such kind.
+  lacks=$(lacking "$set_up" "$5") || { echo "$lacks" && exit 1; }
+  if [ -n "$lacks" ]; then
+    skip_case "this kernel lacks $lacks"
+    return 0
+  fi
   fresh_network one
   if ! commands_in one "$set_up"; then
-    if lacks_kind; then
-      skipped+=("$name")
-      return 0
-    fi
-    test_case "$name"
     fail "the set-up failed: $(tail -n 1 set-up)"
     return 0
   fi
-  test_case "$name"
   settle one
   rm -rf images
   expect_status 0 mooring dump --only links --netns one -D images
@@ -115,14 +122,12 @@ trim() {
 }
 
 for table in "$fixtures"/link-kinds/*.txt; do
-  while IFS='|' read -r -u 4 name set_up alteration named; do
+  while IFS='|' read -r -u 4 name set_up alteration named modules; do
     name=$(trim "$name")
     case $name in '' | '#'*) continue ;; esac
     case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
-    try_kind "$name" "$(trim "$set_up")" "$(trim "$alteration")" "$(trim "$named")"
+    try_kind "$name" "$(trim "$set_up")" "$(trim "$alteration")" "$(trim "$named")" "$(trim "$modules")"
   done 4<"$table"
 done
 
-conclude
-echo "link-kinds.sh: ${#skipped[@]} skipped: ${skipped[*]:-none}"
 finish
