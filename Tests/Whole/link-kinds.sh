@@ -130,4 +130,54 @@ for table in "$fixtures"/link-kinds/*.txt; do
   done 4<"$table"
 done
 
+# What wg, which is not ours, says of a link: all of it, keys included.
+wireguard_facts() {
+  ip netns exec "$1" wg show w0 dump | cut -f 1-5,8- | sort
+}
+
+wireguard() {
+  local peer other network
+  needs link-wireguard || return 0
+  command -v wg >/dev/null || { fail "wg is missing: install wireguard-tools" && return 0; }
+  fresh_network one
+  umask 077
+  wg genkey >key
+  peer=$(wg genkey | tee other | wg pubkey)
+  other=$(wg genkey | wg pubkey)
+  wg genpsk >shared
+  ip -n one link add w0 type wireguard
+  ip netns exec one wg set w0 private-key key listen-port 5555 fwmark 0x77 \
+    peer "$peer" preshared-key shared endpoint 10.1.0.9:51820 persistent-keepalive 25 \
+    allowed-ips 10.9.0.0/24,fd00:9::/64 \
+    peer "$other" endpoint '[2001:db8::9]:51821' allowed-ips 10.10.0.0/16
+  ip -n one addr add 10.8.0.1/24 dev w0
+  ip -n one link set w0 up
+  ip -n one route add 10.9.0.0/24 dev w0
+  rm -rf images
+  expect_status 0 mooring dump --only links --netns one -D images --wireguard-keys
+  fresh_network two
+  expect_status 0 mooring restore -D images --only links --netns two
+  for network in one two; do wireguard_facts "$network" >"facts-$network"; done
+  cmp -s facts-one facts-two || { fail "wg sees a difference" && diff facts-one facts-two; }
+  expect_equal "$(ip -n two route show 10.9.0.0/24)" "10.9.0.0/24 dev w0 scope link " "the route"
+  expect_status 0 mooring verify -D images --netns two
+  ip netns exec two wg set w0 peer "$peer" persistent-keepalive 26
+  expect_status 3 mooring verify -D images --netns two
+  expect_output_has 'link w0: parameter peers'
+  # Without its keys it comes back without them, and that is said.
+  expect_status 0 mooring dump --only links --netns one -D images
+  expect_error_has --wireguard-keys
+  ! grep -rqF "$(cat key)" images || fail "the key is in the images"
+  fresh_network two
+  expect_status 0 mooring restore -D images --only links --netns two
+  expect_equal "$(ip netns exec two wg show w0 private-key)" '(none)' "the private key"
+}
+
+case " ${*:-wireguard} " in
+*" wireguard "*)
+  test_case "wireguard with its peers and keys"
+  wireguard
+  ;;
+esac
+
 finish

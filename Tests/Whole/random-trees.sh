@@ -4,7 +4,7 @@
 # shellcheck source=Tests/Whole/harness.sh
 . "$(dirname "$0")/harness.sh"
 
-for seed in $(seq 1 100); do
+for seed in $(seq 1 "${MOORING_RANDOM_TREES:-100}"); do
   test_case "seed $seed"
   make_tree --seed "$seed"
   round_trip

@@ -53,7 +53,7 @@ extension NetworkPlanner {
     // Bonds bring their ports up.
     for place in present
     where !isMade(place) || link(place).isUp || link(place).kind == "tun"
-      || link(place).portKind == Bond.kind
+      || link(place).portKind == Bond.kind || raised.contains(place)
     {
       add(
         place.slot, .request(LinkMessage.flags(link(place), index(place)), flags: 0),
@@ -264,6 +264,7 @@ extension NetworkPlanner {
     else { return }
     let masterPlace = Place(slot: place.slot, link: other)
     if case .absent = sources[masterPlace.slot][masterPlace.link] { return }
+    if self.link(masterPlace).kind == Bond.kind { raiseLower(place) }
     add(
       place.slot, .request(LinkMessage.master(index(place), index(masterPlace)), flags: 0),
       "make \(name(place)) a port of \(self.link(masterPlace).displayName)")
@@ -272,6 +273,27 @@ extension NetworkPlanner {
     {
       add(place.slot, .request(port, flags: 0), "configure the port \(name(place))")
     }
+  }
+
+  /// A bond brings its port up, which the port's lower link has to be for that; and takes none that is up
+  /// already, as VLANs are when their lower link comes up.
+  private mutating func raiseLower(_ place: Place) {
+    var lowers: [Place] = []
+    var next = place
+    while case .inside(let lower) = lower(of: next), isMade(lower), !lowers.contains(lower) {
+      lowers.append(lower)
+      next = lower
+    }
+    if lowers.isEmpty { return }
+    for lower in lowers.reversed() {
+      raised.insert(lower)
+      add(
+        lower.slot, .request(LinkMessage.message(index(lower), [], flags: 1, change: 1), flags: 0),
+        "bring \(name(lower)) up, on which a port of a bond lies")
+    }
+    add(
+      place.slot, .request(LinkMessage.message(index(place), [], flags: 0, change: 1), flags: 0),
+      "take \(name(place)) down, as a port of a bond has to be")
   }
 
   mutating func addVLANs() {

@@ -86,6 +86,8 @@ struct NetworkPlanner {
   /// Links that are made with another MTU than they get: a vxlan may have one that its lower link, made
   /// smaller later on, would not let it have.
   var mtuAtFirst: [Place: UInt32] = [:]
+  /// Links that are up before their flags are set.
+  var raised: Set<Place> = []
   /// The highest index on the host, of links that are there and of those that the restore gives one.
   var lastOnHost: Int32
   /// `VXLAN6_HEADROOM`, in bytes.
