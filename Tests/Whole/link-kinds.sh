@@ -20,6 +20,7 @@ fresh_network() {
 network_facts() {
   ip -n "$1" -d -j link >links.json
   ip -n "$1" -d -j addr >addresses.json
+  bridge -n "$1" vlan show | sed 's/^/bridge /'
   python3 - links.json addresses.json <<'PYTHON'
 import json, re, sys
 volatile = re.compile(r"""^(operstate|qdisc|stats.*|link_netnsid|carrier.*|.*_timer|.*_life_time|preferred|valid

@@ -208,7 +208,7 @@ while :; do
   ip -n busy link add changing type ifb 2>/dev/null
   ip -n busy link delete changing 2>/dev/null
   # Between two changes a reading has time to end.
-  sleep 0.02
+  sleep "$((4 * slowness))e-2"
 done &
 changer=$!
 for _ in $(seq 1 20); do
@@ -620,5 +620,77 @@ if [ -n "$holder" ]; then
 fi
 end_holder
 "$scripts/container" stop box
+
+# Since Linux 7.0 who makes a pair of links needs rights over the networks of both ends.
+test_case "links whose other end is outside, of a container with a user namespace"
+pid=$("$scripts/container" start box --userns)
+ends=(vin)
+ip link add vin type veth peer name vout
+if has link-vxcan; then
+  ends+=(cin)
+  ip link add cin type vxcan peer name cout
+fi
+if has link-netkit; then
+  ends+=(kin)
+  "$repository/Tests/Whole/raw-link" add kout netkit 5=u32:0 peer:kin
+fi
+for end in "${ends[@]}"; do
+  ip link set "$end" netns "$pid"
+  nsenter -t "$pid" -n ip link set "$end" up
+done
+dump_and_end --external 'mnt[]'
+options=()
+for end in "${ends[@]}"; do
+  ip link delete "${end%in}out" 2>/dev/null || true
+  options+=(--external "veth[$end]:${end%in}out")
+done
+restore_detached --external 'mnt[]' "${options[@]}"
+if [ -n "$holder" ]; then
+  for end in "${ends[@]}"; do
+    expect_equal "$(inside ip -o link show "$end" | grep -c '[<,]UP[,>]')" 1 "$end is up"
+    expect_equal "$(ip -o link show "${end%in}out" | grep -c .)" 1 "its other end"
+  done
+  expect_status 0 mooring verify -D images -t "$holder"
+fi
+end_holder
+"$scripts/container" stop box
+
+mount -t tmpfs run /run
+test_case "a rule that prohibits what the routes are found by"
+ip netns delete ruled 2>/dev/null || true
+ip netns add ruled
+ip -n ruled link add v0 type veth peer name v1
+ip -n ruled link set v0 up
+ip -n ruled link set v1 up
+ip -n ruled addr add 10.0.0.1/24 dev v0
+ip -n ruled route add 10.9.0.0/16 via 10.0.0.9
+ip -n ruled route add 10.8.0.0/16 via 10.0.0.9 table 77
+ip -n ruled rule add pref 100 table 77
+ip -n ruled rule add pref 200 prohibit
+rm -rf images
+expect_status 0 mooring dump --netns ruled -D images
+ip netns add rules-two
+expect_status 0 mooring restore -D images --only links --netns rules-two
+for list in rule "route show table 77" "route"; do
+  # shellcheck disable=SC2086 # words
+  expect_equal "$(ip -n rules-two $list)" "$(ip -n ruled $list)" "$list"
+done
+expect_status 0 mooring verify -D images --netns rules-two
+ip netns delete ruled
+ip netns delete rules-two
+
+test_case "kinds that only their own programs make: a finding names the program, a script brings the link"
+ip netns add foreign
+made=()
+! ip -n foreign link add t0 type team 2>/dev/null || made+=(t0=teamd)
+! ip -n foreign l2tp add tunnel tunnel_id 1 peer_tunnel_id 2 encap ip local 127.0.0.1 remote 127.0.0.2 2>/dev/null ||
+  ! ip -n foreign l2tp add session tunnel_id 1 session_id 1 peer_session_id 2 name l0 2>/dev/null || made+=(l0=l2tp)
+for one in "${made[@]}"; do
+  rm -rf images
+  expect_status 2 mooring dump --netns foreign -D images
+  expect_error_has "${one#*=}"
+  expect_error_has "--external 'link[${one%%=*}]:KEY'"
+done
+[ ${#made[@]} -gt 0 ] || skip_case "this kernel has neither team nor l2tp"
 
 finish

@@ -3,6 +3,7 @@ enum ForeignKinds {
   /// By `IFLA_INFO_KIND`.
   private static let makers: [String: String] = [
     "openvswitch": "Open vSwitch (ovs-vsctl), whose data base knows its ports and flows",
+    "team": "teamd, which sets its mode and watches its ports",
     "gtp": "the program that holds its sockets (osmo-ggsn, free5gc and their like)",
     "ppp": "the program that talks to its peer (pppd, xl2tpd, accel-ppp)",
     "l2tpeth": "the program that holds its session (ip l2tp, xl2tpd)",

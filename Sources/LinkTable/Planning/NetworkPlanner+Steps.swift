@@ -355,8 +355,10 @@ extension NetworkPlanner {
       }
       settle(.neighbours)
       settle(.nextHops)
-      settle(.rules)
+      // Where a gateway lies is looked up by the rules that are there: those of a new network let everything
+      // pass, and one that was saved may prohibit it.
       settle(.routes)
+      settle(.rules)
     }
   }
 
