@@ -31,6 +31,7 @@ enum Bond {
     static let neighbourTargets: UInt16 = 31
     static let coupledControl: UInt16 = 32
     static let broadcastNeighbour: UInt16 = 33
+    static let lacpStrict: UInt16 = 34
   }
 
   /// `IFLA_BOND_SLAVE_…`.
@@ -58,7 +59,7 @@ enum Bond {
     Parameter.packetsPerPort: [0], Parameter.dynamicBalance: [5, 6],
     Parameter.lacpRate: lacp, Parameter.actorPriority: lacp, Parameter.userPortKey: lacp,
     Parameter.actorSystem: lacp, Parameter.lacpActive: lacp, Parameter.coupledControl: lacp,
-    Parameter.broadcastNeighbour: lacp,
+    Parameter.broadcastNeighbour: lacp, Parameter.lacpStrict: lacp,
   ]
   private static let modesOfPorts: [UInt16: Set<UInt8>] = [
     Port.priority: oneActive, Port.actorPriority: lacp,
@@ -79,7 +80,7 @@ enum Bond {
     arp-all-targets primary primary-reselect fail-over-mac xmit-hash-policy resend-igmp \
     num-peer-notif all-ports-active min-links lp-interval packets-per-port lacp-rate ad-select \
     ad-info ad-actor-sys-prio ad-user-port-key ad-actor-system tlb-dynamic-lb peer-notif-delay \
-    lacp-active missed-max ns-ip6-target coupled-control broadcast-neighbour
+    lacp-active missed-max ns-ip6-target coupled-control broadcast-neighbour lacp-strict
     """,
     readOnly: [Parameter.activePort, Parameter.aggregator],
     // A delay, even none, wants the link to be watched; an interval of none is refused beside miimon.

@@ -71,6 +71,9 @@ enum LinkMessage {
     {
       let isZero = attribute.payload.allSatisfy { $0 == 0 }
       if kind.unlessZero.contains(attribute.type) && isZero { continue }
+      // Of a newer kernel: what it has there by itself, it may not take in each mode of a kind.
+      let isUnknown = Int(attribute.type) > kind.parameters.count && !kind.parameters.isEmpty
+      if isUnknown && isZero && !attribute.payload.isEmpty { continue }
       if kind.flags.contains(attribute.type) {
         if !isZero || attribute.payload.isEmpty {
           list.append(NetlinkAttribute(attribute.type, []))
