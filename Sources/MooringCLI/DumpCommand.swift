@@ -12,7 +12,8 @@ struct DumpCommand: SupervisedCommand {
       Nothing in the container is changed, and its processes go on running. Saved are the \
       mounts, the contents of its memory file systems (tmpfs, ramfs), names and mappings of its \
       namespaces, and links, addresses, routes, rules and settings of its own network \
-      namespaces; of its root, of disks and of what comes from outside no content. Open files are \
+      namespaces; of disks and of what comes from outside no content, nor of its root if that is not \
+      a memory file system. Open files are \
       looked at with --files only.
 
       Where a mount cannot be restored, or nothing explains where it comes from, all such \

@@ -53,11 +53,14 @@ public struct Classification: Sendable {
 
   public var problems: [Finding] { findings.filter { $0.severity == .problem } }
 
-  /// The superblocks whose content the dump saves: memory file systems that are made anew.
+  /// The superblocks whose content the dump saves: memory file systems that are made anew, that of the root
+  /// among them if the root shows all of it.
   public var savedDevices: Set<DeviceNumber> {
     var devices: Set<DeviceNumber> = []
-    for (index, kind) in kinds.enumerated() where kind == .newSuperblock {
+    for (index, kind) in kinds.enumerated() {
       let mount = table.mounts[index]
+      let isWholeRoot = kind == .namespaceRoot && mount.root.isRoot && !mount.isRootDeleted
+      guard kind == .newSuperblock || isWholeRoot else { continue }
       if case .memory = FileSystemKind(mount.fileSystem) { devices.insert(mount.device) }
     }
     return devices

@@ -146,12 +146,15 @@ extension Classifier {
     }
   }
 
-  /// Says that the content of a root in memory is not saved.
+  /// Says that the content of a root which shows a part of a file system in memory is not saved.
   func noteRoot(_ table: MountTable, _ findings: inout [Finding]) {
-    guard case .memory = FileSystemKind(table.root.fileSystem) else { return }
+    guard case .memory = FileSystemKind(table.root.fileSystem),
+      !table.root.root.isRoot || table.root.isRootDeleted
+    else { return }
     findings.append(
       Finding(
-        "the root is a \(table.root.fileSystem), whose content is not saved, as that of no root is",
+        "the root shows a part of a \(table.root.fileSystem), which is not saved, as the content of no such "
+          + "root is",
         severity: .note, on: table.root, cures: ["bring a copy of it to the restore: -r DIR"]))
   }
 

@@ -60,6 +60,55 @@ test_case "process files, with a user namespace"
 make_tree --scenario process-files --pidns --userns
 round_trip
 
+# A root in memory, as bubblewrap, flatpak and nix make it: $pid. Options of unshare may be given.
+root_in_memory() {
+  rm -rf memory memory-ready
+  mkdir memory
+  unshare --mount --propagation private "$@" sh -ec "
+    mount -t tmpfs -o size=20m,mode=751 memory memory
+    cd memory
+    mkdir bin data old
+    cp '$(command -v busybox)' bin/busybox
+    echo hello >data/file
+    chmod 640 data/file
+    ln -s data/file link
+    mount -t tmpfs inner data/../old
+    exec 3>'$work/memory-ready'
+    umount old
+    pivot_root . old
+    /bin/busybox umount -l /old
+    echo \$\$ >&3
+    exec 3>&-
+    exec /bin/busybox sleep 100000" </dev/null >container-log 2>&1 &
+  disown
+  wait_until [ -s memory-ready ]
+  pid=$(cat memory-ready)
+}
+
+for options in "" "--map-root-user"; do
+  test_case "a root in memory ${options:-of the initial user namespace}"
+  # shellcheck disable=SC2086 # words
+  root_in_memory $options
+  dump_and_end
+  rm -f holder-pid
+  expect_status 0 mooring restore -D images -d --pidfile holder-pid
+  holder=$(cat holder-pid)
+  expect_equal "$(cat "/proc/$holder/root/data/file" 2>&1)" hello "a file in the root"
+  expect_equal "$(stat -c '%a %F' "/proc/$holder/root/data/file")" "640 regular file" "its mode"
+  expect_equal "$(stat -c %a "/proc/$holder/root/")" 751 "the mode of the root"
+  expect_equal "$(awk '$5 == "/" { print $4, $(NF - 2) }' "/proc/$holder/mountinfo")" "/ tmpfs" "the root"
+  expect_status 0 mooring verify -D images -t "$holder"
+  echo other >"/proc/$holder/root/data/file"
+  expect_status 3 mooring verify -D images -t "$holder"
+  expect_output_has /data/file
+  end_holder
+  mkdir -p elsewhere
+  root=$work/elsewhere
+  restore_detached
+  [ -z "$holder" ] || expect_equal "$(stat -c %i "/proc/$holder/root/")" "$(stat -c %i elsewhere)" "-r"
+  end_holder
+done
+
 # The kernel maps owners in a tmpfs from 6.3 on, and says how from 6.15 on.
 mapped_owners() {
   needs mapped-tmpfs || return 0

@@ -195,7 +195,8 @@ public struct VerifyOperation {
     defer { for descriptor in archives.values { close(descriptor) } }
     var shown: [DeviceNumber: [Int]] = [:]
     var deviceOf: [Int: DeviceNumber] = [:]
-    for (device, indices) in mountsOf where !comesFromOutside(plan, indices) {
+    for (device, indices) in mountsOf
+    where !comesFromOutside(plan, indices) || isRootInMemory(plan, indices, partner, tree.found) {
       guard let archive = try images.openContents(of: device) else { continue }
       archives[device] = archive.release()
       let roots = plan.expected.widestRoots(indices).map { partner[$0]! }
@@ -236,6 +237,17 @@ public struct VerifyOperation {
           difference: String(decoding: $0, as: UTF8.self))
       }
     }
+  }
+
+  /// Whether the root is a whole file system in memory here too, as one is that was made of the images.
+  private func isRootInMemory(
+    _ plan: RestorePlan, _ indices: [Int], _ partner: [Int: Int], _ found: MountTable
+  ) -> Bool {
+    let root = plan.expected.rootIndex
+    guard indices.contains(root), let index = partner[root] else { return false }
+    let mount = found.mounts[index]
+    return mount.root.isRoot && !mount.isRootDeleted
+      && mount.fileSystem == plan.expected.root.fileSystem
   }
 
   /// Whether the superblock is that of the root, which a restore may have taken from anywhere.
