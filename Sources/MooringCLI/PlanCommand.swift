@@ -130,6 +130,7 @@ struct PlanCommand: SupervisedCommand {
     }
     var options = LinkRestoreOptions(images: source.imagesDir, namespace: netns)
     options.links = try source.linkOptions()
+    options.scripts = source.scripts.scripts
     return (nil, try LinkRestoreOperation(options, log: log.logger()).plan(), FilePlan())
   }
 

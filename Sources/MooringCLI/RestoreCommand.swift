@@ -128,6 +128,7 @@ struct RestoreCommand: SupervisedCommand {
     if let netns {
       var options = LinkRestoreOptions(images: source.imagesDir, namespace: netns)
       options.links = try source.linkOptions()
+      options.scripts = source.scripts.scripts
       try LinkRestoreOperation(options, log: log.logger()).run()
       return
     }

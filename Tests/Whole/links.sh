@@ -76,7 +76,7 @@ network_facts() {
   ip -n "$1" nexthop
   ip -n "$1" neigh show nud permanent
   ip -n "$1" neigh show proxy
-  bridge -n "$1" fdb | grep -E '88|10.0.0.55|10.0.0.9' | sort
+  bridge -n "$1" fdb | grep -E '02:00:00:00:00:88|10.0.0.55|10.0.0.9' | sort
   bridge -n "$1" mdb | grep permanent
 }
 
@@ -443,6 +443,49 @@ wait "$engine" 2>/dev/null || true
 wait_until ip link show moved >/dev/null
 sleep 1
 expect_same_host
+
+test_case "links alone: scripts bring those from outside; where one fails all is as it was"
+alone=(mooring restore --only links --netns alone -D images)
+fresh_network alone
+expect_status 2 "${alone[@]}"
+rm -f actions
+expect_status 0 "${alone[@]}" --action-script './script one'
+expect_equal "$(cat actions)" "one pre-restore pid 1
+one setup-namespaces pid 1
+one post-setup-namespaces pid 1
+one post-restore pid 1
+one network-unlock pid 1" "the actions"
+expect_equal "$(ip -n alone -o link show eth0 | grep -c eth0)" 1 "the link"
+expect_status 0 mooring verify -D images --netns alone
+for action in pre-restore setup-namespaces post-setup-namespaces post-restore network-unlock; do
+  fresh_network alone
+  ip -n alone link add there type ifb
+  ip -n alone -o link | sed 's/ qdisc [a-z]*//' >there-before
+  remember_host "$root"
+  for move in "" 1; do
+    MOVE=$move FAIL_AT="one $action" expect_status 1 "${alone[@]}" --action-script './script one'
+    expect_error_has "($action): exited with status 7"
+    ip -n alone -o link | sed 's/ qdisc [a-z]*//' >there-after
+    cmp -s there-before there-after || { fail "$action: the namespace is not as it was" && diff there-before there-after; }
+    expect_same_host
+  done
+done
+fresh_network alone
+remember_host "$root"
+(
+  export MOVE=1 HANG_AT='one post-restore'
+  exec "$mooring" restore --only links --netns alone -D images --action-script './script one' 2>/dev/null
+) &
+engine=$!
+rm -f actions
+wait_until grep -q 'one post-restore' actions
+kill -KILL "$engine"
+wait "$engine" 2>/dev/null || true
+wait_until ip link show moved >/dev/null
+sleep 1
+expect_same_host
+expect_equal "$(ip -n alone -o link | wc -l)" 1 "links that are left"
+ip netns delete alone
 ip link delete moved
 
 test_case "network namespaces nested in the tree, a veth between two of them"

@@ -17,7 +17,8 @@ public final class NetworkPlace {
   public let namespace: Descriptor
   public let netlink: NetlinkSocket
   private let agent: PacketSocket
-  private let pid: pid_t
+  /// The process in the namespace.
+  public let pid: pid_t
 
   /// Enters a namespace. The calling process must have no threads that hold locks of the run time.
   ///

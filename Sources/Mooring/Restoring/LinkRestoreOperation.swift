@@ -11,6 +11,8 @@ public struct LinkRestoreOptions: Sendable {
   /// A name in `/run/netns`, or a path.
   public var namespace: String
   public var links = LinkOptions()
+  /// Called as for a container; `CRTOOLS_INIT_PID` is a process of the engine in the namespace.
+  public var scripts = ActionScripts()
 
   public init(images: String, namespace: String) {
     self.images = images
@@ -37,7 +39,7 @@ public struct LinkRestoreOperation {
     var place: NetworkPlace
     var before: NetworkTable
     var plan: LinkPlan
-    var kernel: KernelSettings?
+    var request: LinkRestoreRequest
   }
 
   private func prepare() throws -> Prepared {
@@ -60,12 +62,27 @@ public struct LinkRestoreOperation {
       host: try NetworkReader.links(try NetlinkSocket(), "the host"))
     request.options = options.links
     request.isFresh = before.isPristine
+    request.awaitsScript = !options.scripts.commands.isEmpty
     KernelLook.ask(&request, beside: place)
     var plan = request.plan()
     plan.findings += PacketFilters.findings([network])
     plan.findings += try PacketFilters.clashes(network, place)
     return Prepared(
-      network: network, place: place, before: before, plan: plan, kernel: request.kernel)
+      network: network, place: place, before: before, plan: plan, request: request)
+  }
+
+  /// The steps for the namespace as scripts have left it.
+  private func planAfterScripts(_ prepared: Prepared) throws -> LinkPlan {
+    if options.scripts.commands.isEmpty { return prepared.plan }
+    var request = prepared.request
+    request.awaitsScript = false
+    request.existing = [try NetworkReader.links(prepared.place)]
+    request.host = try NetworkReader.links(try NetlinkSocket(), "the host")
+    let plan = request.plan()
+    if plan.problems.isEmpty { return plan }
+    throw EngineFailure(
+      .failed, "restore: the links cannot be restored into the namespace as it is now",
+      findings: plan.findings)
   }
 
   /// Reads and decides; changes nothing.
@@ -83,22 +100,39 @@ public struct LinkRestoreOperation {
       if let refusal = EngineFailure.refusal("restore", prepared.plan.findings) { throw refusal }
       log.info("\(prepared.network.table.links.count) links, \(prepared.plan.steps.count) steps")
       for step in prepared.plan.steps { log.debug("\(step)") }
+      let images = try ImageDirectory.open(options.images)
+      let scripts = options.scripts
+      let host = scripts.commands.isEmpty ? nil : try HostLinks.read()
       let namespace = options.namespace
       let before = prepared.before
       let filters = prepared.network.table.packetFilters
+      var notes: [String] = []
       func undo() -> [String] {
         do {
           let place = try NetworkPlace.named(namespace)
-          return NetworkUndo(before, loading: filters).run(place)
+          return HostLinks.undo(host, [place.namespace.number], notes)
+            + NetworkUndo(before, loading: filters).run(place)
         } catch {
           return ["\(error); look at the network namespace \(namespace)"]
         }
       }
-      var keeper = try UndoKeeper.start(hear: { _ in }, undo: undo)
+      var keeper = try UndoKeeper.start(hear: { notes.append($0.text) }, undo: undo)
       do {
+        func run(_ action: ScriptAction) throws {
+          try scripts.run(action, "restore", images: images.descriptor, process: prepared.place.pid)
+          {
+            try keeper.tell("script \($0)")
+          }
+        }
+        try run(.preRestore)
+        try run(.setupNamespaces)
+        for note in try host?.moved(to: [prepared.place]) ?? [] { try keeper.tell(note) }
         var executor = try LinkExecutor([prepared.place], loadFilter: PacketFilters.load)
-        try executor.perform(prepared.plan.steps)
+        try executor.perform(try planAfterScripts(prepared).steps)
+        try run(.postSetupNamespaces)
         try verify(prepared)
+        try run(.postRestore)
+        try run(.networkUnlock)
       } catch {
         var failure = EngineFailure(error, "restore")
         failure.attached += keeper.undo()
@@ -112,7 +146,7 @@ public struct LinkRestoreOperation {
     let comparison = NetworkComparison(
       expected: prepared.network,
       found: try NetworkFacts.table(prepared.place, for: prepared.network),
-      isPartial: !prepared.before.isPristine, kernel: prepared.kernel)
+      isPartial: !prepared.before.isPristine, kernel: prepared.request.kernel)
     guard !comparison.isEqual else { return }
     throw EngineFailure(
       .different,

@@ -151,6 +151,23 @@ struct HostLinks {
       routes: try NetworkReader.records(.routes, socket, "the host"))
   }
 
+  /// Takes back what scripts have done.
+  ///
+  /// - Parameters:
+  ///   - host: `nil` where there are no scripts.
+  ///   - notes: what an undo keeper heard: `script` and a process group, and what `moved(to:)` said.
+  /// - Returns: what could not be taken back.
+  static func undo(_ host: HostLinks?, _ namespaces: [CInt], _ notes: [String]) -> [String] {
+    // What a script of an engine that was killed has started.
+    if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
+      pid_t($0.dropFirst(7))
+    }), group > 0 {
+      kill(-group, SIGKILL)
+    }
+    return host?.bringBack(
+      from: namespaces, moved: notes.filter { $0.first?.isNumber ?? false }) ?? []
+  }
+
   /// Finds the links of the host that are in one of the namespaces now and brings them back, each with its
   /// name, index, state, addresses and routes.
   ///

@@ -303,22 +303,12 @@ public struct RestoreOperation {
     let pins = options.pins
     var notes: [String] = []
     func undo() -> [String] {
-      // What a script of an engine that was killed has started.
-      if let group = notes.last(where: { $0.hasPrefix("script ") }).flatMap({
-        pid_t($0.dropFirst(7))
-      }),
-        group > 0
-      {
-        kill(-group, SIGKILL)
-      }
       var failures: [String] = []
       if let pins, let note = notes.last(where: { $0.hasPrefix("pins") }) {
         failures = NamespacePins.takeAway(
           pins.directory, keepsDirectory: note == "pins in place")
       }
-      return failures
-        + (host?.bringBack(
-          from: namespaces, moved: notes.filter { $0.first?.isNumber ?? false }) ?? [])
+      return HostLinks.undo(host, namespaces, notes) + failures
     }
     return try UndoKeeper.start(hear: { notes.append($0.text) }, undo: undo)
   }
