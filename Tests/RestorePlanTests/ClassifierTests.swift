@@ -107,12 +107,14 @@ struct ClassifierTests {
     #expect(found.problems.count == 50)
   }
 
-  @Test func aRootInMemoryIsNoted() throws {
+  @Test func aWholeRootInMemoryIsSavedAndAPartIsNoted() throws {
     let host = "20 10 8:1 / / type=ext4"
-    let found = try classify("1 0 0:5 / /", host: host)
-    #expect(found.findings.map(\.severity) == [.note])
-    #expect(try classify("1 0 8:1 /r / type=ext4", host: host).findings.isEmpty)
-    #expect(try classify("1 0 0:5 / /").findings.isEmpty)
+    let whole = try classify("1 0 0:5 / /", host: host)
+    #expect(whole.findings.isEmpty && whole.savedDevices.count == 1)
+    let part = try classify("1 0 0:5 /part /", host: host)
+    #expect(part.findings.map(\.severity) == [.note] && part.savedDevices.isEmpty)
+    let disk = try classify("1 0 8:1 / / type=ext4", host: host)
+    #expect(disk.findings.isEmpty && disk.savedDevices.isEmpty)
   }
 
   @Test func whatTheKernelTakesNoMoreIsRefused() throws {

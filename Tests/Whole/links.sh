@@ -699,6 +699,53 @@ end_holder
 "$scripts/container" stop box
 
 mount -t tmpfs run /run
+test_case "next hops, entries that name them, backup ports: each comes when what it names is there"
+for name in named named-two; do
+  ip netns delete "$name" 2>/dev/null || true
+  ip netns add "$name"
+done
+ip -n named -batch - <<'BATCH'
+link add v0 type veth peer name v1
+link set v0 up
+link set v1 up
+addr add 10.0.0.1/24 dev v0
+link add vx type vxlan id 5 dstport 4789 local 10.0.0.1 nolearning
+link set vx up
+nexthop add id 102 via 10.0.0.2 fdb
+nexthop add id 103 group 102 fdb
+nexthop add id 1 via 10.0.0.5 dev v0
+nexthop add id 2 via 10.0.0.6 dev v0
+nexthop add id 10 group 1/2 type resilient buckets 32 idle_timer 60 unbalanced_timer 300
+nexthop add id 21 encap ip id 7 dst 10.1.1.1 via 10.0.0.7 dev v0
+route add 10.9.0.0/16 nhid 10
+link add br0 type bridge
+link add pa type veth peer name qa
+link add pb type veth peer name qb
+link set pa master br0
+link set pb master br0
+link set pa type bridge_slave backup_port pb
+BATCH
+bridge -n named fdb add 02:00:00:00:00:01 dev vx nhid 103 static
+rm -rf images
+expect_status 0 mooring dump --netns named -D images
+expect_status 0 mooring restore -D images --only links --netns named-two
+for name in named named-two; do
+  ip -n "$name" nexthop | sort
+  ip -n "$name" route
+  bridge -n "$name" fdb show dev vx | sort
+  ip -n "$name" -d link show pa | grep -o 'backup_port [^ ]*'
+done >facts
+head -n $(($(wc -l <facts) / 2)) facts >facts-one
+tail -n +$(($(wc -l <facts) / 2 + 1)) facts >facts-two
+grep -q 'nhid 103' facts-one || fail "there is no such entry"
+cmp -s facts-one facts-two || { fail "ip sees a difference" && diff facts-one facts-two; }
+expect_status 0 mooring verify -D images --netns named-two
+ip -n named-two link set pa type bridge_slave nobackup_port
+expect_status 3 mooring verify -D images --netns named-two
+expect_output_has 'link pa: its backup port is none, expected pb'
+ip netns delete named
+ip netns delete named-two
+
 test_case "a rule that prohibits what the routes are found by"
 ip netns delete ruled 2>/dev/null || true
 ip netns add ruled

@@ -118,6 +118,7 @@ public struct NetworkComparison: Sendable {
     }
     differences += Macsec.differences(link, other).map { "\(name): \($0)" }
     comparePorts(link, other, name)
+    compareBackups(link, other, name)
     let settings = (LinkSettings.values(of: link), LinkSettings.values(of: other))
     compareValues("ipv4", settings.0.ipv4, settings.1.ipv4, link)
     compareValues("ipv6", settings.0.ipv6, settings.1.ipv6, link)
@@ -176,7 +177,7 @@ public struct NetworkComparison: Sendable {
   private mutating func comparePorts(_ link: Link, _ other: Link, _ name: String) {
     guard let kind = link.portKind, let readOnly = LinkMessage.readOnlyOfPorts[kind] else { return }
     for attribute in link.portData.list
-    where !readOnly.contains(attribute.type) && attribute.type != 34 {
+    where !readOnly.contains(attribute.type) && attribute.type != LinkMessage.backupPort {
       let now = other.portData[attribute.type]
       if now?.payload == attribute.payload || now == nil && attribute.isZero { continue }
       let place = Int(attribute.type) - 1
@@ -187,6 +188,19 @@ public struct NetworkComparison: Sendable {
         "\(name): its setting \(title) as a port is "
           + "\(now.map { hex($0.payload) } ?? "none"), expected \(hex(attribute.payload))")
     }
+  }
+
+  private mutating func compareBackups(_ link: Link, _ other: Link, _ name: String) {
+    guard link.portKind == "bridge" else { return }
+    func port(_ link: Link) -> Int32 { link.portData[LinkMessage.backupPort]?.i32 ?? 0 }
+    let (saved, now) = (port(link), port(other))
+    // The number is one of the namespace that it was read in.
+    if saved == (now == 0 ? 0 : numbers[now]) { return }
+    func text(_ index: Int32, _ table: NetworkTable) -> String {
+      index == 0 ? "none" : table.links.first { $0.index == index }?.displayName ?? "\(index)"
+    }
+    differences.append(
+      "\(name): its backup port is \(text(now, found)), expected \(text(saved, expected.table))")
   }
 
   private func hex(_ bytes: [UInt8]) -> String {

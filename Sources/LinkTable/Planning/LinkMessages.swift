@@ -208,15 +208,25 @@ enum LinkMessage {
     guard let kind = link.portKind, let readOnly = readOnlyOfPorts[kind] else { return nil }
     var data = link.portData.list.filter { !readOnly.contains($0.type) }
     if kind == Bond.kind { data = Bond.settings(ofPort: data, in: master?.kindData) }
-    if kind == "bridge" {
-      // IFLA_BRPORT_BACKUP_PORT
-      data = data.map { attribute in
-        guard attribute.type == 34, let port = attribute.i32 else { return attribute }
-        return NetlinkAttribute(34, numbers[port])
-      }
+    if kind == "bridge" { data.removeAll { $0.type == backupPort } }
+    return data.isEmpty ? nil : portMessage(index, kind, data)
+  }
+
+  /// `IFLA_BRPORT_BACKUP_PORT`
+  static let backupPort: UInt16 = 34
+
+  /// Names the port of a bridge that takes the place of another: once both are its ports.
+  static func backup(_ link: Link, _ index: Int32, _ numbers: LinkNumbers) -> NetlinkRecord? {
+    guard link.portKind == "bridge", let port = link.portData[backupPort]?.i32, port != 0 else {
+      return nil
     }
-    guard !data.isEmpty else { return nil }
-    return message(
+    return portMessage(index, "bridge", [NetlinkAttribute(backupPort, numbers[port])])
+  }
+
+  private static func portMessage(
+    _ index: Int32, _ kind: String, _ data: [NetlinkAttribute]
+  ) -> NetlinkRecord {
+    message(
       index,
       [
         attribute(

@@ -43,6 +43,11 @@ extension NetworkPlanner {
     for place in present { addCreation(place, &made) }
     for place in present { addConfiguration(place) }
     for place in present { addPort(place) }
+    for place in present {
+      if let backup = LinkMessage.backup(link(place), index(place), numbers[place.slot]) {
+        add(place.slot, .request(backup, flags: 0), "name the backup port of \(name(place))")
+      }
+    }
     for place in present where isMade(place) {
       if let ports = LinkMessage.namedPorts(link(place), index(place), numbers[place.slot]) {
         add(place.slot, .request(ports, flags: 0), "name the ports of \(name(place))")
@@ -342,6 +347,8 @@ extension NetworkPlanner {
           add(slot, .write([own]), "write the setting accept_dad of \(name(place))")
         }
       }
+      // Forwarding entries of a vxlan may name them.
+      settle(.nextHops)
       let entries = NetworkTable.chosenForwarding(
         network.table.forwarding, among: network.table.links)
       settle(.forwarding, entries)
@@ -354,7 +361,6 @@ extension NetworkPlanner {
         }
       }
       settle(.neighbours)
-      settle(.nextHops)
       // Where a gateway lies is looked up by the rules that are there: those of a new network let everything
       // pass, and one that was saved may prohibit it.
       settle(.routes)

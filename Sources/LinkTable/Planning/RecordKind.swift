@@ -64,7 +64,7 @@ public enum RecordKind: String, Hashable, Sendable, CaseIterable {
     case .addresses: [6]  // IFA_CACHEINFO
     case .routes: [12, 23]  // RTA_CACHEINFO, RTA_EXPIRES
     case .neighbours, .forwarding: [3, 4, 10]  // NDA_CACHEINFO, NDA_PROBES, NDA_LINK_NETNSID
-    case .nextHops: [13, 14]  // NHA_OP_FLAGS, NHA_GROUP_STATS
+    case .nextHops: [13, 14, 15]  // NHA_RES_BUCKET, NHA_OP_FLAGS, NHA_GROUP_STATS
     case .rules: [18]  // FRA_PAD
     }
   }
@@ -91,13 +91,26 @@ public enum RecordKind: String, Hashable, Sendable, CaseIterable {
         return path
       }
     case .rules: stable.setNumber(record.number(at: 8, UInt32.self) & 2, at: 8)  // FIB_RULE_INVERT
-    case .nextHops: stable.setNumber(record.number(at: 4, UInt32.self) & 4, at: 4)
+    case .nextHops:
+      stable.setNumber(record.number(at: 4, UInt32.self) & 4, at: 4)
+      stable.attributes.list = stable.attributes.list.map(Self.nested)
     case .neighbours, .forwarding:
       // NTF_OFFLOADED and ext_learned state are for the kernel.
       stable.header[10] &= ~0x20
     }
     stable.attributes.list.sort { $0.type < $1.type }
     return stable
+  }
+
+  /// An attribute of a next hop as the kernel takes it: it wants the mark of nested ones, which it does not
+  /// give itself, and of a resilient group not how long it has been unbalanced.
+  private static func nested(_ attribute: NetlinkAttribute) -> NetlinkAttribute {
+    // NHA_ENCAP, NHA_RES_GROUP.
+    guard attribute.type == 8 || attribute.type == 12,
+      var inner = try? NetlinkAttributes(attribute.payload[...])
+    else { return attribute }
+    if attribute.type == 12 { inner.list = inner.list.filter { (1...3).contains($0.type) } }
+    return NetlinkAttribute(attribute.type, nested: inner)
   }
 
   /// As it is given to the kernel.
