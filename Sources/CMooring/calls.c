@@ -239,6 +239,7 @@ long mooring_send(int socket, const void *bytes, size_t length, const int *fds, 
 	} control = { 0 };
 	struct iovec part = { (void *)bytes, length };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int tries = 0;
 	long sent;
 
 	if (count > MOST_FDS)
@@ -251,9 +252,16 @@ long mooring_send(int socket, const void *bytes, size_t length, const int *fds, 
 		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
 		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
 	}
-	do
+	for (;;) {
 		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
+		if (sent >= 0)
+			break;
+		/* Short of memory for a moment: whoever waits for this message would wait for ever. */
+		if ((errno == ENOBUFS || errno == ENOMEM) && tries++ < 10)
+			usleep(2000);
+		else if (errno != EINTR)
+			break;
+	}
 	return result(sent);
 }
 

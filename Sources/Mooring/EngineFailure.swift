@@ -20,6 +20,8 @@ public struct EngineFailure: Error, Sendable, CustomStringConvertible {
   public var findings: [Finding] = []
   /// What went wrong while cleaning up; never instead of the message.
   public var attached: [String] = []
+  /// Where COMMAND could not begin: the status that shells give (126, 127), or 125.
+  public internal(set) var commandStatus: Int32?
   /// Whether it is why the worker has ended.
   private(set) var isWorkersEnd = false
 

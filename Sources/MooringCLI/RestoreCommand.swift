@@ -145,7 +145,7 @@ struct RestoreCommand: SupervisedCommand {
       if status != 0 { throw CommandStatus(code: status) }
     } catch let failure as EngineFailure where !command.isEmpty {
       Report.failure(failure)
-      throw CommandStatus(code: 125)
+      throw CommandStatus(code: failure.commandStatus ?? 125)
     }
   }
 }

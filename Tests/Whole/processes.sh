@@ -35,6 +35,15 @@ command_status 127 /bin/nothing
 expect_one_sentence
 command_status 126 /bin/text
 expect_one_sentence
+remember_host "$root"
+for pair in "127 /bin/nothing" "126 /bin/text"; do
+  rm -f detached-pid
+  # shellcheck disable=SC2086 # words
+  expect_status ${pair% *} "${restore[@]}" -d --pidfile detached-pid -- ${pair#* }
+  expect_one_sentence
+  [ ! -e detached-pid ] || fail "a PID file is left"
+done
+expect_same_host
 
 test_case "failures of the engine where a COMMAND is given"
 expect_status 125 mooring restore -D no-images -r "$root" -- /bin/true

@@ -83,7 +83,12 @@ struct NetworkAgent {
   }
 
   private func answer(_ code: Int32, _ bytes: [UInt8] = []) {
-    try? PacketSocket.send(code.nativeBytes + bytes, over: socket)
+    do {
+      try PacketSocket.send(code.nativeBytes + bytes, over: socket)
+    } catch {
+      // Whoever waits for the answer notices that there is nobody any more.
+      mooring_exit(1)
+    }
   }
 
   private func serve(

@@ -25,6 +25,8 @@ struct Holder {
   /// What it is told of them: `MOORING_FDS`.
   var fileList = ""
   var callersLimit: DescriptorLimit
+  /// Where the engine hears why COMMAND cannot begin: a status, and a sentence.
+  var report: CInt = -1
 
   struct File {
     var descriptor: CInt
@@ -49,8 +51,7 @@ struct Holder {
         execute(arguments)
       }
       if child < 0 {
-        complain("restore: fork COMMAND: errno \(-child)")
-        mooring_exit(125)
+        giveUp(125, "fork COMMAND: \(String(cString: strerror(CInt(-child))))", report)
       }
       callersLimit.putBack()
       closeOthers()
@@ -60,7 +61,7 @@ struct Holder {
 
   /// 127 where there is no such COMMAND, 126 where it cannot be executed, as shells say it.
   private func execute(_ arguments: [String]) -> Never {
-    let errors = arrangeFiles()
+    let report = arrangeFiles()
     // After that: the numbers that are parked at meanwhile are the engine's matter.
     callersLimit.putBack()
     if fileList.isEmpty {
@@ -78,48 +79,50 @@ struct Holder {
     let hint =
       failure == ENOENT
       ? "; the restored root has no such program, or not what it is linked to" : ""
-    complain(
-      "restore: execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)", on: errors)
-    mooring_exit(failure == ENOENT ? 127 : 126)
+    giveUp(
+      failure == ENOENT ? 127 : 126,
+      "execute \(arguments[0]): \(String(cString: strerror(failure)))\(hint)", report)
   }
 
-  private func complain(_ text: String, on errors: CInt = 2) {
-    let bytes = Array((visibleText(text) + "\n").utf8)
-    _ = write(errors, bytes, bytes.count)
+  /// Tells the engine, which takes back what was made.
+  private func giveUp(_ status: CInt, _ why: String, _ report: CInt) -> Never {
+    let bytes = [UInt8(truncatingIfNeeded: status)] + Array("restore: \(why)".utf8)
+    _ = write(report, bytes, bytes.count)
+    mooring_exit(status)
   }
 
   /// Puts the files where COMMAND looks for them, and closes all others but the standard streams.
   ///
-  /// - Returns: where to complain: the standard error, or a copy that ends with COMMAND's beginning.
+  /// - Returns: where `report` is now.
   private func arrangeFiles() -> CInt {
     let targets = Set(files.flatMap(\.numbers))
-    var errors: CInt = 2
-    if targets.contains(2) { errors = parked(2, outside: targets) }
-    let sources = files.map { parked($0.descriptor, outside: targets) }
+    let report = parked(self.report, outside: targets, self.report)
+    let sources = files.map { parked($0.descriptor, outside: targets, report) }
     for (file, source) in zip(files, sources) {
       for number in file.numbers where dup2(source, number) < 0 {
-        let failure = String(cString: strerror(errno))
-        complain("restore: give COMMAND the descriptor \(number): \(failure)", on: errors)
-        mooring_exit(125)
+        giveUp(
+          125, "give COMMAND the descriptor \(number): \(String(cString: strerror(errno)))", report)
       }
     }
     var first: CInt = 3
-    for kept in targets.union([errors]).sorted() where kept >= 3 {
+    for kept in targets.union([report]).sorted() where kept >= 3 {
       if kept > first { _ = mooring_close_range(UInt32(first), UInt32(kept - 1), 0) }
       first = kept + 1
     }
     closeAll(from: UInt32(first))
-    return errors
+    return report
   }
 
   /// The descriptor, or a copy of it that is none of the numbers to come.
-  private func parked(_ descriptor: CInt, outside targets: Set<CInt>) -> CInt {
+  private func parked(
+    _ descriptor: CInt, outside targets: Set<CInt>, _ report: CInt
+  ) -> CInt {
     var copy = descriptor
     while targets.contains(copy) {
       copy = fcntl(copy, F_DUPFD_CLOEXEC, copy + 1)
       guard copy >= 0 else {
-        complain("restore: arrange the descriptors of COMMAND: \(String(cString: strerror(errno)))")
-        mooring_exit(125)
+        giveUp(
+          125, "arrange the descriptors of COMMAND: \(String(cString: strerror(errno)))", report)
       }
     }
     return copy

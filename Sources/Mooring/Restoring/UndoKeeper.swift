@@ -89,7 +89,12 @@ struct UndoKeeper: ~Copyable {
   /// - Returns: what could not be taken back.
   mutating func undo() -> [String] {
     guard socket >= 0 else { return [] }
-    try? Channel.send(Message(.undo), over: socket)
+    do {
+      try Channel.send(Message(.undo), over: socket)
+    } catch {
+      // The end of what it hears means the same.
+      shutdown(socket, CInt(SHUT_WR))
+    }
     let answer = try? Channel.receive(from: socket)
     finish()
     return answer.map { $0.text.split(separator: "\n").map(String.init) } ?? []

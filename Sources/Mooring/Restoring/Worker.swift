@@ -31,6 +31,7 @@ struct Worker {
   func run(_ channel: borrowing Channel) -> Never {
     var nested: [CInt] = []
     var files: [Holder.File] = []
+    var report: CInt = -1
     do {
       let mask = umask(0)
       defer { _ = umask(mask) }
@@ -46,7 +47,16 @@ struct Worker {
       files = try receiveFiles(channel)
       // Before the engine may go: from here on its end is not the holder's.
       if !command.diesWithEngine { _ = mooring_prctl(CInt(MOORING_PR_SET_PDEATHSIG), 0) }
-      try channel.send(Message(.held))
+      if case .none = command {
+        try channel.send(Message(.held))
+      } else {
+        // Closed by the kernel when COMMAND begins; until then it can say why it cannot.
+        var ends: [CInt] = [-1, -1]
+        try checked(mooring_pipe(&ends), "pipe", "the beginning of COMMAND")
+        try channel.send(Message(.held, descriptors: [ends[0]]))
+        close(ends[0])
+        report = ends[1]
+      }
     } catch let failure as StepFailure {
       try? channel.send(Message(.failed, text: StepSentence(plan).text(failure)))
       mooring_exit(1)
@@ -55,7 +65,8 @@ struct Worker {
       mooring_exit(1)
     }
     Holder(
-      command: command, held: nested, files: files, fileList: fileList, callersLimit: callersLimit
+      command: command, held: nested, files: files, fileList: fileList, callersLimit: callersLimit,
+      report: report
     ).run()
   }
 

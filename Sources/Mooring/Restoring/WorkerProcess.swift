@@ -89,11 +89,28 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// The tree is verified: the worker becomes the holder.
+  ///
+  /// - Throws: also where COMMAND cannot begin; with `commandStatus` then.
   mutating func hold() throws {
     try say(Message(.hold))
     let message = try next()
     if message.kind != .held { throw unexpected(message) }
     isHolding = true
+    guard let report = message.descriptors.first.map({ Descriptor(owning: $0) }) else { return }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    var count = 0
+    while count < bytes.count {
+      let more = bytes.withUnsafeMutableBytes {
+        read(report.number, $0.baseAddress! + count, $0.count - count)
+      }
+      if more < 0 && errno == EINTR { continue }
+      if more <= 0 { break }
+      count += more
+    }
+    guard count > 0 else { return }
+    var failure = EngineFailure(.failed, String(decoding: bytes[1..<count], as: UTF8.self))
+    failure.commandStatus = Int32(bytes[0])
+    throw failure
   }
 
   /// Tells the worker. Where it has ended, why it did is the failure, not that nobody listens.
