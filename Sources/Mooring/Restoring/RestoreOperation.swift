@@ -213,7 +213,7 @@ public struct RestoreOperation {
         throw first
       }
       journal.forget()
-      return finish(&worker)
+      return try finish(&worker)
     } catch {
       chain?.abandon()
       var failure = EngineFailure(error, "restore")
@@ -262,6 +262,8 @@ public struct RestoreOperation {
       try pidFile?.write(worker.pid, &journal)
       try run(.preResume)
       try worker.hold()
+      // In the foreground signals are to reach COMMAND from its beginning on: there it is asked at its end.
+      if options.isDetached { try worker.awaitCommand() }
       try run(.postResume)
     } catch {
       var failure = EngineFailure(error, "restore")
@@ -382,7 +384,7 @@ public struct RestoreOperation {
       .different, "restore: the restored tree differs from the images:\n\(verification)")
   }
 
-  private func finish(_ worker: inout WorkerProcess) -> CInt {
+  private func finish(_ worker: inout WorkerProcess) throws -> CInt {
     if options.isDetached {
       worker.leave()
       return 0
@@ -392,7 +394,9 @@ public struct RestoreOperation {
       worker.end()
       return 0
     }
-    return SignalForwarding(to: worker.pid).whileRunning { worker.waitForEnd() }
+    let status = SignalForwarding(to: worker.pid).whileRunning { worker.waitForEnd() }
+    try worker.awaitCommand()
+    return status
   }
 
   private func startPlugins(_ prepared: Prepared, _ images: CInt) throws -> PluginChain? {

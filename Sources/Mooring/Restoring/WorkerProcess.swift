@@ -13,6 +13,8 @@ struct WorkerProcess: ~Copyable {
   private var isEnded = false
   /// It is the holder, and says nothing more: that its end of the channel is closed is no failure.
   private var isHolding = false
+  /// Where the holder tells why COMMAND cannot begin; -1 where there is none.
+  private var report: CInt = -1
 
   /// Forks the worker. The calling process must have no threads that hold locks of the run time.
   ///
@@ -89,14 +91,21 @@ struct WorkerProcess: ~Copyable {
   }
 
   /// The tree is verified: the worker becomes the holder.
-  ///
-  /// - Throws: also where COMMAND cannot begin; with `commandStatus` then.
   mutating func hold() throws {
     try say(Message(.hold))
     let message = try next()
     if message.kind != .held { throw unexpected(message) }
     isHolding = true
-    guard let report = message.descriptors.first.map({ Descriptor(owning: $0) }) else { return }
+    report = message.descriptors.first ?? -1
+  }
+
+  /// Waits until COMMAND has begun, or has ended.
+  ///
+  /// - Throws: `EngineFailure` with `commandStatus` where it could not begin.
+  mutating func awaitCommand() throws {
+    guard report >= 0 else { return }
+    let report = Descriptor(owning: self.report)
+    self.report = -1
     var bytes = [UInt8](repeating: 0, count: 4096)
     var count = 0
     while count < bytes.count {
